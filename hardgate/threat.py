@@ -1,0 +1,151 @@
+"""The threat model: one section that training, evaluation and gates share.
+
+A table's threat names the columns an attacker can change, in which direction and within which
+bounds, and the relations between columns that must keep holding: a relation that the clean row
+keeps, the adversarial row keeps too. Images are free everywhere within [0, 1].
+"""
+
+from __future__ import annotations
+
+import ast
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, PositiveInt, model_validator
+
+from hardgate.errors import ParamsError
+from hardgate.records import Norm, Radius, Record
+
+
+class Linear(Record):
+    """A linear inequality: the weighted sum of columns is at most ``bound``."""
+
+    weights: dict[str, float]
+    bound: float
+
+
+def parse_relation(text: str) -> Linear:
+    """Read ``"BILL_AMT2 - PAY_AMT1 <= BILL_AMT1"`` as a linear inequality.
+
+    Column names with blanks or dots stand in backquotes.
+
+    Raises
+    ------
+    ValueError
+        If the text is not one linear ``<=`` or ``>=`` between columns and numbers.
+    """
+    names: dict[str, str] = {}
+    plain = text
+    while plain.count("`") >= 2:  # replace each quoted column by a word Python can parse
+        before, quoted, after = plain.split("`", 2)
+        word = f"_quoted{len(names)}"
+        names[word] = quoted
+        plain = before + word + after
+    try:
+        comparison = ast.parse(plain, mode="eval").body
+    except SyntaxError as error:
+        raise ValueError(f"{text!r} is not a relation such as 'A + 2 * B <= C'") from error
+    if not (
+        isinstance(comparison, ast.Compare)
+        and len(comparison.ops) == 1
+        and isinstance(comparison.ops[0], ast.LtE | ast.GtE)
+    ):
+        raise ValueError(f"{text!r} must hold exactly one <= or >=")
+    sign = 1.0 if isinstance(comparison.ops[0], ast.LtE) else -1.0
+    left, left_constant = _linear(comparison.left, names, text)
+    right, right_constant = _linear(comparison.comparators[0], names, text)
+    weights = {
+        name: sign * (left.get(name, 0.0) - right.get(name, 0.0)) for name in {**left, **right}
+    }
+    weights = {name: weight for name, weight in weights.items() if weight != 0}
+    if not weights:
+        raise ValueError(f"{text!r} names no column")
+    return Linear(weights=weights, bound=sign * (right_constant - left_constant))
+
+
+def _linear(node: ast.expr, names: dict[str, str], text: str) -> tuple[dict[str, float], float]:
+    """Read one side as column weights and a constant."""
+    match node:
+        case ast.Name(id=word):
+            return {names.get(word, word): 1.0}, 0.0
+        case ast.Constant(value=int() | float() as number):
+            return {}, float(number)
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            return _scaled(_linear(operand, names, text), -1.0)
+        case ast.BinOp(left=left, op=ast.Add() | ast.Sub() as operator, right=right):
+            weights, constant = _linear(left, names, text)
+            others, other = _scaled(
+                _linear(right, names, text), 1.0 if isinstance(operator, ast.Add) else -1.0
+            )
+            merged = {n: weights.get(n, 0.0) + others.get(n, 0.0) for n in {**weights, **others}}
+            return merged, constant + other
+        case ast.BinOp(left=left, op=ast.Mult() | ast.Div() as operator, right=right):
+            if isinstance(operator, ast.Mult) and isinstance(left, ast.Constant):
+                left, right = right, left
+            factors, factor = _linear(right, names, text)
+            if factors or (isinstance(operator, ast.Div) and factor == 0):
+                raise ValueError(f"{text!r} is not linear")
+            return _scaled(
+                _linear(left, names, text), factor if isinstance(operator, ast.Mult) else 1 / factor
+            )
+        case _:
+            raise ValueError(f"{text!r} may hold columns, numbers, + - * / and one <= or >= only")
+
+
+def _scaled(side: tuple[dict[str, float], float], factor: float) -> tuple[dict[str, float], float]:
+    weights, constant = side
+    return {name: weight * factor for name, weight in weights.items()}, constant * factor
+
+
+def _is_relation(text: str) -> str:
+    parse_relation(text)
+    return text
+
+
+Relation = Annotated[str, AfterValidator(_is_relation)]
+
+
+class Freedom(Record):
+    """How an attacker can change one column; bounds are in the column's own units.
+
+    Without ``min`` or ``max`` the training split's own range bounds the column.
+    """
+
+    direction: Literal["both", "up", "down"] = "both"
+    min: float | None = None
+    max: float | None = None
+    integer: bool = False
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> Self:
+        if self.min is not None and self.max is not None and not self.min < self.max:
+            raise ValueError(f"min {self.min} is not below max {self.max}")
+        return self
+
+
+class Threat(Record):
+    """Who attacks, how far, how often, and what he can touch.
+
+    ``eps`` is in pixel units for images and in standard deviations of the training split for
+    tables. ``columns`` and ``relations`` are for tables only.
+    """
+
+    norm: Norm
+    eps: Radius
+    access: Literal["white-box", "black-box"]
+    queries: PositiveInt  # per sample, for attacks that only ask
+    columns: dict[str, Freedom] = Field(default_factory=dict)
+    relations: tuple[Relation, ...] = ()
+
+    def inequalities(self) -> tuple[Linear, ...]:
+        """Parse the relations."""
+        return tuple(parse_relation(text) for text in self.relations)
+
+    def check_images(self) -> None:
+        """Refuse a threat that cannot be meant for pixels in [0, 1]."""
+        if self.columns or self.relations:
+            raise ParamsError("threat: columns and relations are for tables; images have none")
+        if self.norm == "Linf" and self.eps >= 1:
+            raise ParamsError(
+                f"threat.eps: {self.eps} covers the whole pixel range [0, 1]; "
+                f"write {self.eps:g}/255 if 8-bit steps were meant"
+            )
