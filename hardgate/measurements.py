@@ -1,0 +1,118 @@
+"""What every measurement is called. Stages name what they measure here, gates ask for it here.
+
+A name is a path of words: ``robust/pgd/accuracy``. Words from outside (attacks, columns, groups)
+are spelled so that MLflow takes the whole as a metric's name.
+
+=====================================  =========================================================
+name                                   meaning
+=====================================  =========================================================
+``data/expectations``                  expectations in the suite (exact)
+``data/expectations_failed``           how many of them the data broke (exact)
+``clean/<metric>``                     on clean inputs, see :data:`Metric`
+``robust/<attack>/<metric>``           under one attack
+``robust/worst_case/<metric>``         per sample, the worst that any attack found
+``attack_success/<attack>``            share of originally correct inputs that the attack flips
+``curve/<factor>/accuracy``            worst case at ``factor`` times the threat's eps
+``certified/accuracy``                 share proven correct against every input in the ball
+``diagnostics/<sign>``                 a sign of masked gradients, see :data:`Sign`
+``corruption/<name>/<severity>/...``   accuracy under one corruption, severity 1 to 5
+``corruption/mean/accuracy``           mean over all corruptions and severities
+``corruption/error_ratio``             mean corrupted error over clean error
+``fairness/<column>/<situation>/...``  a :data:`Difference` between groups, or one group's rate
+``explanation/<property>``             see :data:`Property`
+``champion/exists``                    1 when the registry names a champion, else 0 (exact)
+``champion/<metric>``                  the champion's own, on the same test split
+=====================================  =========================================================
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal, get_args
+
+Metric = Literal["accuracy", "auc", "balanced_accuracy", "ece", "brier", "log_loss"]
+Sign = Literal[
+    "zero_gradient_share",  # share of inputs whose loss has no gradient at all
+    "loss_does_not_rise",  # share of inputs whose loss is no higher after the attack
+    "black_box_beats_white_box",  # share of inputs that only the attack without gradients flips
+    "noise_beats_gradient",  # share of inputs that noise flips and the gradient attack does not
+    "survives_unbounded",  # share of inputs still correct when eps covers the whole range
+    "curve_rises",  # 1 when a larger eps leaves clearly more inputs correct
+]
+Situation = Literal["clean", "under_attack"]
+Difference = Literal["demographic_parity", "equalized_odds"]
+GroupRate = Literal["accuracy", "selection_rate", "true_positive_rate", "false_positive_rate"]
+Property = Literal[
+    "additivity_error", "rank_stability_noise", "rank_stability_attack", "deletion_faithfulness"
+]
+
+SIGNS: tuple[Sign, ...] = get_args(Sign)
+WORST_CASE = "worst_case"
+EXPECTATIONS = "data/expectations"
+EXPECTATIONS_FAILED = "data/expectations_failed"
+CERTIFIED_ACCURACY = "certified/accuracy"
+CORRUPTION_MEAN = "corruption/mean/accuracy"
+CORRUPTION_ERROR_RATIO = "corruption/error_ratio"
+CHAMPION_EXISTS = "champion/exists"
+
+
+def clean(metric: Metric) -> str:
+    """Name a metric on clean inputs."""
+    return f"clean/{metric}"
+
+
+def robust(attack: str, metric: Metric) -> str:
+    """Name a metric under one attack, or under :data:`WORST_CASE`."""
+    return f"robust/{word(attack)}/{metric}"
+
+
+def attack_success(attack: str) -> str:
+    """Name the share of originally correct inputs that the attack flips."""
+    return f"attack_success/{word(attack)}"
+
+
+def curve(factor: float) -> str:
+    """Name a point of the security curve: accuracy at ``factor`` times the threat's eps."""
+    return f"curve/{factor:g}/accuracy"
+
+
+def diagnostics(sign: Sign) -> str:
+    """Name a sign of masked gradients."""
+    return f"diagnostics/{sign}"
+
+
+def corruption(name: str, severity: int) -> str:
+    """Name the accuracy under one corruption at one severity."""
+    return f"corruption/{word(name)}/{severity}/accuracy"
+
+
+def difference(column: str, situation: Situation, measure: Difference) -> str:
+    """Name a difference between the groups of a sensitive column."""
+    return f"fairness/{word(column)}/{situation}/{measure}_difference"
+
+
+def group_rate(
+    column: str, situation: Situation, group: str, rate: GroupRate, *, small: bool
+) -> str:
+    """Name the rate of one group; ``small`` marks one with too few samples to be judged."""
+    kind = "small_group" if small else "group"
+    return f"fairness/{word(column)}/{situation}/{kind}/{word(group)}/{rate}"
+
+
+def explanation(measured: Property) -> str:
+    """Name a property of the explanations."""
+    return f"explanation/{measured}"
+
+
+def champion(metric: Metric) -> str:
+    """Name a metric of the champion, measured on the candidate's own test split."""
+    return f"champion/{metric}"
+
+
+def word(text: str) -> str:
+    """Spell a word from outside for use in a name: other signs become their hexadecimal code.
+
+    MLflow allows letters, digits, ``_``, ``-``, ``.``, blanks, ``:`` and ``/`` in the name of a
+    metric; the slash is ours.
+    """
+    return re.sub(r"[^\w. -]", lambda sign: f":{ord(sign.group()):x}:", text) or ":"
