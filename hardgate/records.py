@@ -62,7 +62,7 @@ class Measurement(Record):
     lower: float
     upper: float
     samples: PositiveInt
-    interval: Literal["wilson", "bootstrap", "exact"]
+    interval: Literal["wilson", "bootstrap", "delong", "exact"]
 
     @model_validator(mode="after")
     def _is_ordered(self) -> Self:

@@ -6,7 +6,7 @@ Efron, B. (1979), "Bootstrap methods: another look at the jackknife".
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,10 @@ from hardgate.records import Measurement
 
 CONFIDENCE = 0.95
 RESAMPLES = 1000
+RESAMPLES_AT_ONCE = 100  # a block of them must fit the processor's cache
+BLOCKS = 10_000  # more rows than this are resampled in so many random blocks
+
+Statistic = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
 def wilson(successes: int, samples: int) -> Measurement:
@@ -67,9 +71,89 @@ def bootstrap(
     draws = np.array(
         [statistic(generator.integers(0, samples, samples)) for _ in range(RESAMPLES)], float
     )
-    draws = draws[np.isfinite(draws)]
+    return _percentiles(value, draws, samples)
+
+
+def bootstrap_means(
+    columns: NDArray[np.float64],
+    statistics: Mapping[str, Statistic],
+    *,
+    seed: int,
+    counts: NDArray[np.int64] | None = None,
+) -> dict[str, Measurement]:
+    """Measure functions of column means, all on the same resamples and without a Python loop.
+
+    Means are a matrix product of resampling counts and columns, so that a thousand resamples of
+    6,000 rows take a tenth of a second. Calibration, losses, and differences between groups are
+    all functions of means.
+
+    Parameters
+    ----------
+    columns
+        One row per sample, shape ``(n, m)``.
+    statistics
+        Each maps means of shape ``(..., m)`` to numbers of shape ``(...)``; NaN means that the
+        resample cannot be judged (an empty group) and is left out.
+    counts
+        How many samples each row stands for, shape ``(n,)``; one each when not given. Rows that
+        repeat are cheaper to count: the time no longer grows with the samples.
+    """
+    samples = len(columns) if counts is None else int(counts.sum())
+    if samples < 1:
+        raise ContractError("no samples to resample")
+    weights = np.ones(len(columns)) if counts is None else counts
+    mean = weights @ columns / samples
+    means = _resampled_means(columns, counts, np.random.default_rng(seed))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return {
+            name: _percentiles(float(statistic(mean)), statistic(means), samples)
+            for name, statistic in statistics.items()
+        }
+
+
+def _resampled_means(
+    columns: NDArray[np.float64], counts: NDArray[np.int64] | None, generator: np.random.Generator
+) -> NDArray[np.float64]:
+    """Draw the column means of :data:`RESAMPLES` resamples, shape ``(RESAMPLES, m)``."""
+    if counts is not None:
+        samples = int(counts.sum())
+        return generator.multinomial(samples, counts / samples, RESAMPLES) @ columns / samples
+    sums, sizes = _blocks(columns, generator)
+    blocks = len(sizes)
+    means = np.empty((RESAMPLES, columns.shape[1]))
+    for first in range(0, RESAMPLES, RESAMPLES_AT_ONCE):
+        resamples = min(RESAMPLES_AT_ONCE, RESAMPLES - first)
+        drawn = generator.integers(0, blocks, (resamples, blocks), dtype=np.int32)
+        drawn += np.arange(resamples, dtype=np.int32)[:, None] * blocks
+        weights = np.bincount(drawn.ravel(), minlength=resamples * blocks).astype(float)
+        weights = weights.reshape(resamples, blocks)
+        means[first : first + resamples] = weights @ sums / (weights @ sizes)[:, None]
+    return means
+
+
+def _blocks(
+    columns: NDArray[np.float64], generator: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Give what is resampled, as sums and sizes: rows, or random blocks of them when many.
+
+    The sum of a random block varies as much as its rows together, so that resampled blocks give
+    the same interval as resampled rows, in a time that no longer grows with the table.
+    """
+    rows = len(columns)
+    if rows <= BLOCKS:
+        return columns, np.ones(rows)
+    edges = np.linspace(0, rows, BLOCKS + 1).astype(int)
+    shuffled = columns[generator.permutation(rows)]
+    return np.add.reduceat(shuffled, edges[:-1]), np.diff(edges).astype(float)
+
+
+def _percentiles(value: float, draws: NDArray[np.float64], samples: int) -> Measurement:
+    """Turn resampled values into a percentile interval that contains ``value``."""
+    draws = draws[~np.isnan(draws)]
     if len(draws) == 0:
         raise ContractError("the statistic could not be computed on any resample")
+    if not np.isfinite([value, draws.min(), draws.max()]).all():
+        raise ContractError("the statistic is not finite on every resample")
     tail = (1 - CONFIDENCE) / 2
     lower, upper = np.quantile(draws, [tail, 1 - tail])
     return Measurement(
