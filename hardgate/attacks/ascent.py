@@ -1,0 +1,75 @@
+"""Projected gradient ascent within a region: the inner loop of training and of our own attacks.
+
+Madry et al. (2018), "Towards deep learning models resistant to adversarial attacks",
+arXiv:1706.06083.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from hardgate.region import Region
+
+
+def ascend(
+    loss: Callable[[Tensor], Tensor],
+    clean: Tensor,
+    region: Region,
+    *,
+    step_size: float,
+    steps: int,
+    generator: torch.Generator,
+    random_start: bool = True,
+) -> Tensor:
+    """Climb a loss from each clean input, staying in the region.
+
+    Parameters
+    ----------
+    loss
+        Maps inputs to one loss per sample, shape ``(n,)``.
+    clean
+        Inputs, left untouched.
+
+    Returns
+    -------
+    Tensor
+        The last iterate, detached; relaxed as :meth:`Region.project` leaves it.
+    """
+    perturbed = region.start(clean, generator) if random_start else clean.detach()
+    for _ in range(steps):
+        with torch.no_grad():
+            gradient = gradient_of(loss, perturbed)
+            perturbed = region.project(perturbed + region.step(gradient, step_size), clean)
+    return perturbed
+
+
+def gradient_of(loss: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
+    """Differentiate a per-sample loss with respect to its inputs, and to nothing else."""
+    with torch.enable_grad():
+        variable = inputs.detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(loss(variable).sum(), variable)
+    return gradient
+
+
+@contextmanager
+def frozen(model: nn.Module) -> Iterator[nn.Module]:
+    """Put a model into evaluation mode without parameter gradients; put back what was found.
+
+    Each submodule's mode is restored by itself: a frozen part of a training model stays frozen.
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    wanted = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    model.eval()
+    try:
+        for parameter, _ in wanted:
+            parameter.requires_grad_(False)
+        yield model
+    finally:
+        for module, mode in modes:
+            module.training = mode
+        for parameter, flag in wanted:
+            parameter.requires_grad_(flag)

@@ -1,0 +1,281 @@
+"""What an attacker must respect when changing the rows of a table, as arithmetic on tensors.
+
+A row is admissible beside its clean original when immutable columns are equal, missing values stay
+missing, movable columns stay within their bounds and directions, integers are integers, and every
+linear relation that the clean row keeps still holds. A clean row is always admissible, whatever it
+breaks itself: a value outside its bounds may stay, and a relation it breaks is not demanded.
+
+All sets but the integers are convex and hold the clean row. Hence the two tools here: projections
+onto each set in turn (relaxed), and moves of single values *towards* the clean row, which can
+never break a bound, a direction or the radius (exact). The idea of repairing gradient steps on
+tables is that of Simonetto et al. (2024), "Constrained adaptive attack", arXiv:2406.00775.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+import torch
+from torch import Tensor
+
+from hardgate.errors import ParamsError
+from hardgate.records import ColumnType, TableInput
+from hardgate.threat import Threat
+
+TOLERANCE = 1e-6  # relative to a column's scale
+SWEEPS = 3  # of relaxed projections; what is left over is for the exact repair
+EXACT_SWEEPS = 25
+
+
+@dataclass(frozen=True, eq=False)
+class Constraints:
+    """The threat's constraints for ``d`` columns and ``m`` relations.
+
+    ``down`` and ``up`` are 1 where the attacker can lower or raise a column, else 0. ``groups``
+    holds relations that share no movable column, so that one product projects onto all of them.
+    """
+
+    scale: Tensor  # (d,)
+    down: Tensor  # (d,)
+    up: Tensor  # (d,)
+    low: Tensor  # (d,)
+    high: Tensor  # (d,)
+    integer: Tensor  # (d,), bool
+    weights: Tensor  # (m, d)
+    bounds: Tensor  # (m,)
+    groups: tuple[Tensor, ...]  # indices of relations
+
+    def to(self, like: Tensor) -> Constraints:
+        """Move to the device and precision of ``like``."""
+        moved = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "groups"}
+        moved = {
+            name: part.to(like.device) if part.dtype == torch.bool else part.to(like)
+            for name, part in moved.items()
+        }
+        return replace(self, **moved, groups=tuple(g.to(like.device) for g in self.groups))
+
+    @property
+    def movable(self) -> Tensor:
+        """Which columns can move at all, shape ``(d,)``, bool."""
+        return (self.down + self.up) > 0
+
+    def box(self, clean: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+        """Give the lowest and highest value of each cell; NaN where the clean cell is NaN."""
+        lower = torch.minimum(self.low, clean)
+        upper = torch.maximum(self.high, clean)
+        return (
+            torch.maximum(lower, clean - eps * self.scale * self.down),
+            torch.minimum(upper, clean + eps * self.scale * self.up),
+        )
+
+    def limits(self, clean: Tensor) -> Tensor:
+        """Give each relation's bound per row, ``(n, m)``; infinite where it is not demanded."""
+        missing = clean.isnan()
+        value = clean.nan_to_num() @ self.weights.T
+        kept = value <= self.bounds + self.tolerances()
+        if missing.any():
+            kept &= missing.to(clean) @ (self.weights != 0).to(clean).T == 0
+        return torch.where(kept, torch.maximum(value, self.bounds), torch.inf)
+
+    def tolerances(self) -> Tensor:
+        """Give the slack of each relation, shape ``(m,)``."""
+        return TOLERANCE * (self.weights.abs() @ self.scale)
+
+    def distances(self, perturbed: Tensor, clean: Tensor) -> Tensor:
+        """Measure how far movable cells moved: L2 per row, ``(n, 1)``, in scaled units."""
+        moved = ((perturbed - clean) * (self.movable / self.scale)).nan_to_num()
+        lengths: Tensor = torch.linalg.vector_norm(moved, dim=1, keepdim=True)
+        return lengths
+
+
+def build(threat: Threat, spec: TableInput) -> Constraints:
+    """Turn the threat section into constraints on the table's columns.
+
+    Raises
+    ------
+    ParamsError
+        If the threat names unknown, immutable or categorical columns, no column at all, bounds
+        that miss the data, or a radius that covers every column's whole range.
+    """
+    columns = {column.name: column for column in spec.columns}
+    if not threat.columns:
+        raise ParamsError("threat.columns is empty: name the columns that an attacker can change")
+    for name, freedom in threat.columns.items():
+        key = f"threat.columns.{name}"
+        if name not in columns:
+            raise ParamsError(f"{key}: the table has no such column; it has {', '.join(columns)}")
+        column = columns[name]
+        if column.immutable:
+            raise ParamsError(f"{key}: the column is immutable; remove it here or there")
+        if column.type is ColumnType.CATEGORICAL:
+            raise ParamsError(f"{key}: the column is categorical; attacks move numbers only")
+        if freedom.min is not None and freedom.min > column.high:
+            raise ParamsError(f"{key}.min: {freedom.min:g} lies above all data, {column.high:g}")
+        if freedom.max is not None and freedom.max < column.low:
+            raise ParamsError(f"{key}.max: {freedom.max:g} lies below all data, {column.low:g}")
+    free = [threat.columns.get(column.name) for column in spec.columns]
+    low = [
+        column.low if freedom is None or freedom.min is None else freedom.min
+        for column, freedom in zip(spec.columns, free, strict=True)
+    ]
+    high = [
+        column.high if freedom is None or freedom.max is None else freedom.max
+        for column, freedom in zip(spec.columns, free, strict=True)
+    ]
+    weights, bounds = _relations(threat, spec)
+    found = Constraints(
+        scale=_vector([column.scale for column in spec.columns]),
+        down=_vector([float(f is not None and f.direction != "up") for f in free]),
+        up=_vector([float(f is not None and f.direction != "down") for f in free]),
+        low=_vector(low),
+        high=_vector(high),
+        integer=torch.tensor(
+            [
+                column.type is ColumnType.INTEGER or (freedom is not None and freedom.integer)
+                for column, freedom in zip(spec.columns, free, strict=True)
+            ]
+        ),
+        weights=weights,
+        bounds=bounds,
+        groups=(),
+    )
+    covered = threat.eps * found.scale >= found.high - found.low
+    if bool(covered[found.movable].all()):
+        raise ParamsError(
+            f"threat.eps: {threat.eps:g} standard deviations cover the whole range of every "
+            "column in threat.columns; it is not meant in the columns' own units"
+        )
+    return _grouped(found)
+
+
+def _vector(numbers: Sequence[float]) -> Tensor:
+    return torch.tensor(numbers, dtype=torch.float64)
+
+
+def _relations(threat: Threat, spec: TableInput) -> tuple[Tensor, Tensor]:
+    positions = {column.name: position for position, column in enumerate(spec.columns)}
+    inequalities = threat.inequalities()
+    weights = torch.zeros(len(inequalities), len(spec.columns), dtype=torch.float64)
+    for row, (text, inequality) in enumerate(zip(threat.relations, inequalities, strict=True)):
+        for name, weight in inequality.weights.items():
+            if name not in positions:
+                raise ParamsError(f"threat.relations: {text!r} names the unknown column {name!r}")
+            if spec.columns[positions[name]].type is ColumnType.CATEGORICAL:
+                raise ParamsError(
+                    f"threat.relations: {text!r} calculates with the categorical column {name!r}"
+                )
+            weights[row, positions[name]] = weight
+    return weights, _vector([inequality.bound for inequality in inequalities])
+
+
+def _grouped(constraints: Constraints) -> Constraints:
+    """Drop relations that no attacker can break, and group those that share no movable column."""
+    touched = (constraints.weights != 0) & constraints.movable
+    alive = touched.any(dim=1)
+    touched = touched[alive]
+    groups: list[list[int]] = []
+    for relation, columns in enumerate(touched):
+        for group in groups:
+            if not (touched[group].any(dim=0) & columns).any():
+                group.append(relation)
+                break
+        else:
+            groups.append([relation])
+    return replace(
+        constraints,
+        weights=constraints.weights[alive],
+        bounds=constraints.bounds[alive],
+        groups=tuple(torch.tensor(group) for group in groups),
+    )
+
+
+def relax(constraints: Constraints, perturbed: Tensor, clean: Tensor, *, eps: float) -> Tensor:
+    """Project onto box and relations in turn, each the nearest point in scaled units.
+
+    Cheap enough for every step of an attack; integers and the last bit are left to :func:`repair`.
+    """
+    lower, upper = constraints.box(clean, eps)
+    moved = torch.clamp(perturbed, lower, upper)
+    if not constraints.groups:
+        return moved
+    limits = constraints.limits(clean)
+    reach = constraints.weights * constraints.movable * constraints.scale**2
+    pushes = reach / (reach * constraints.weights).sum(dim=1, keepdim=True)
+    for _ in range(SWEEPS):
+        for group in constraints.groups:
+            value = moved.nan_to_num() @ constraints.weights[group].T
+            excess = torch.relu(value - limits[:, group])
+            moved = torch.clamp(moved - excess @ pushes[group], lower, upper)
+    return moved
+
+
+def repair(constraints: Constraints, perturbed: Tensor, clean: Tensor, *, eps: float) -> Tensor:
+    """Make every row admissible by moving values towards the clean row, as little as is simple.
+
+    Parameters
+    ----------
+    perturbed, clean
+        Rows of shape ``(n, d)``, float32.
+
+    Returns
+    -------
+    Tensor
+        float32. Its values, not their ideal ones, respect the constraints: float32 steps are
+        0.125 wide at 1.7 million.
+    """
+    origin = clean.double()
+    lower, upper = constraints.box(origin, eps)
+    # An infinite or undefined proposal is no proposal.
+    proposal = torch.where(perturbed.isfinite(), perturbed.double(), origin)
+    moved = settle(constraints, torch.clamp(proposal, lower, upper), origin)
+    # With half the slack of admits(), the rounding of sums does not look like a broken relation.
+    limits = constraints.limits(origin) + constraints.tolerances() / 2
+    for _ in range(EXACT_SWEEPS if constraints.groups else 0):
+        broken = moved.nan_to_num() @ constraints.weights.T > limits
+        if not broken.any():
+            break
+        for relation in broken.any(dim=0).nonzero().flatten().tolist():
+            moved = _restore(constraints, relation, moved, origin, limits[:, relation])
+    return moved.float()
+
+
+def _restore(
+    constraints: Constraints, relation: int, moved: Tensor, clean: Tensor, limit: Tensor
+) -> Tensor:
+    """Shrink what pushes one relation over its limit, in proportion, until it holds."""
+    weights = constraints.weights[relation]
+    excess = moved.nan_to_num() @ weights - limit
+    rows = (excess > 0).nonzero().flatten()
+    pushed = (moved[rows] - clean[rows]).nan_to_num()
+    culprits = weights * pushed > 0
+    share = excess[rows] / (weights * pushed * culprits).sum(dim=1).clamp(min=1e-300)
+    shrunk = moved[rows] - pushed * culprits * share.clamp(max=1).unsqueeze(1)
+    restored = moved.clone()
+    restored[rows] = settle(constraints, shrunk, clean[rows])
+    return restored
+
+
+def settle(constraints: Constraints, moved: Tensor, clean: Tensor) -> Tensor:
+    """Round to what a float32 row can hold, and integers to integers, always towards clean."""
+    below = moved < clean
+    whole = torch.where(below, moved.ceil(), moved.floor())
+    overshot = torch.where(below, whole > clean, whole < clean)
+    moved = torch.where(constraints.integer, torch.where(overshot, clean, whole), moved)
+    stored = moved.float()
+    outside = (stored.double() - clean).abs() > (moved - clean).abs()
+    inner = torch.nextafter(stored, clean.float())
+    return torch.where(outside, inner, stored).double()
+
+
+def admits(constraints: Constraints, perturbed: Tensor, clean: Tensor, *, eps: float) -> Tensor:
+    """Tell which rows are admissible, shape ``(n,)``, judged in double precision."""
+    row, origin = perturbed.double(), clean.double()
+    same = (row == origin) | (row.isnan() & origin.isnan())
+    slack = TOLERANCE * constraints.scale
+    lower, upper = constraints.box(origin, eps)
+    inside = constraints.movable & (row >= lower - slack) & (row <= upper + slack)
+    whole = ~constraints.integer | (row == row.round())
+    cells = (same | (inside & whole & row.isfinite())).all(dim=1)
+    limits = constraints.limits(origin) + constraints.tolerances()
+    return cells & (row.nan_to_num() @ constraints.weights.T <= limits).all(dim=1)

@@ -1,0 +1,237 @@
+"""Where an attack may go: the threat model around each clean input, as projections.
+
+:func:`build` gives the region of a threat and an input kind. Training and attacks use the same
+object, so that what is trained against is what is measured. Radii and step sizes are in the
+threat's unit: pixels in [0, 1] for images, standard deviations of the training split for tables.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Protocol, Self
+
+import torch
+from torch import Tensor
+
+from hardgate import constraints
+from hardgate.constraints import TOLERANCE, Constraints
+from hardgate.errors import ParamsError
+from hardgate.records import ImageInput, InputSpec, Norm
+from hardgate.threat import Threat
+
+BISECTIONS = 8
+
+
+class Region(Protocol):
+    """What the threat allows around each clean input."""
+
+    @property
+    def eps(self) -> float:
+        """Radius, in the threat's unit."""
+
+    @property
+    def norm(self) -> Norm:
+        """Norm of the radius."""
+
+    def start(self, clean: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw a random start within the region, as relaxed as :meth:`project`."""
+
+    def step(self, gradient: Tensor, step_size: float) -> Tensor:
+        """Give the step of steepest ascent, in the inputs' own units."""
+
+    def project(self, perturbed: Tensor, clean: Tensor) -> Tensor:
+        """Bring inputs back into the region: cheap, integers and last bits left aside."""
+
+    def repair(self, perturbed: Tensor, clean: Tensor) -> Tensor:
+        """Make every input exactly admissible; one that cannot be repaired becomes its original."""
+
+    def admits(self, perturbed: Tensor, clean: Tensor) -> Tensor:
+        """Tell which inputs are admissible, shape ``(n,)``."""
+
+    def scaled(self, factor: float) -> Self:
+        """Give the region of the same constraints and ``factor`` times the radius."""
+
+
+def build(threat: Threat, spec: InputSpec) -> Region:
+    """Build the region that a threat allows around inputs of a kind.
+
+    Raises
+    ------
+    ParamsError
+        If the threat does not fit the data; names the key.
+    """
+    if isinstance(spec, ImageInput):
+        threat.check_images()
+        channels, height, width = spec.shape
+        if threat.norm == "L2" and threat.eps >= (channels * height * width) ** 0.5:
+            raise ParamsError(
+                f"threat.eps: an L2 radius of {threat.eps:g} covers every image of shape "
+                f"{spec.shape}; pixels lie in [0, 1]"
+            )
+        return ImageRegion(threat.norm, threat.eps)
+    return TableRegion(threat.norm, threat.eps, constraints.build(threat, spec))
+
+
+@dataclass(frozen=True)
+class ImageRegion:
+    """A ball of pixels, cut off at 0 and 1. Images have shape ``(n, c, h, w)``."""
+
+    norm: Norm
+    eps: float
+
+    def start(self, clean: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw uniformly from the box, or in a random direction and distance for L2."""
+        if self.norm == "Linf":
+            noise = (2 * _uniform(clean, generator) - 1) * self.eps
+        else:
+            noise = self.eps * _directions(torch.ones_like(clean), generator)
+        return self.project(clean + noise, clean)
+
+    def step(self, gradient: Tensor, step_size: float) -> Tensor:
+        """Step along the sign, or along the unit gradient for L2."""
+        if self.norm == "Linf":
+            return step_size * gradient.sign()
+        return step_size * _unit(gradient)
+
+    def project(self, perturbed: Tensor, clean: Tensor) -> Tensor:
+        """Clip to the ball and to [0, 1]; this is exact for Linf."""
+        if self.norm == "Linf":
+            low, high = (clean - self.eps).clamp_(min=0), (clean + self.eps).clamp_(max=1)
+            return torch.clamp(perturbed, low, high)
+        change = perturbed - clean
+        shrink = (self.eps / _lengths(change).clamp(min=1e-12)).clamp(max=1)
+        return (clean + change * shrink).clamp_(0, 1)
+
+    def repair(self, perturbed: Tensor, clean: Tensor) -> Tensor:
+        """Project, and give up images that are not numbers."""
+        projected = self.project(perturbed, clean)
+        return torch.where(_per_sample(self.admits(projected, clean), clean), projected, clean)
+
+    def admits(self, perturbed: Tensor, clean: Tensor) -> Tensor:
+        """Tell which images lie within the ball and within [0, 1]."""
+        change = (perturbed - clean).flatten(1)
+        size = (
+            change.abs().amax(dim=1)
+            if self.norm == "Linf"
+            else torch.linalg.vector_norm(change, dim=1)
+        )
+        pixels = perturbed.flatten(1)
+        inside = (pixels.amin(dim=1) >= -TOLERANCE) & (pixels.amax(dim=1) <= 1 + TOLERANCE)
+        return inside & (size <= self.eps + TOLERANCE * max(1.0, self.eps))
+
+    def scaled(self, factor: float) -> Self:
+        """Give the same ball with another radius."""
+        return replace(self, eps=self.eps * factor)
+
+
+@dataclass(frozen=True, eq=False)
+class TableRegion:
+    """A ball of standard deviations within the threat's constraints. Rows have shape ``(n, d)``."""
+
+    norm: Norm
+    eps: float
+    constraints: Constraints
+    _moved: dict[tuple[torch.device, torch.dtype], Constraints] = field(
+        default_factory=dict, repr=False
+    )
+
+    def start(self, clean: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw uniformly between each cell's bounds, or in a random direction for L2."""
+        rules = self._rules(clean)
+        if self.norm == "Linf":
+            lower, upper = rules.box(clean, self.eps)
+            return self.project(lower + _uniform(clean, generator) * (upper - lower), clean)
+        directions = _directions(rules.movable.to(clean).expand_as(clean), generator)
+        return self.project(clean + self.eps * rules.scale * directions, clean)
+
+    def step(self, gradient: Tensor, step_size: float) -> Tensor:
+        """Step in scaled units; missing cells have no gradient."""
+        rules = self._rules(gradient)
+        scaled = gradient.nan_to_num(nan=0.0) * rules.scale * rules.movable
+        if self.norm == "Linf":
+            return step_size * rules.scale * scaled.sign()
+        return step_size * rules.scale * _unit(scaled)
+
+    def project(self, perturbed: Tensor, clean: Tensor) -> Tensor:
+        """Project onto ball, box and relations in turn."""
+        rules = self._rules(clean)
+        if self.norm == "L2":
+            perturbed = _shrunk(rules, perturbed, clean, self.eps)
+        moved = constraints.relax(rules, perturbed, clean, eps=self.eps)
+        if self.norm == "L2" and rules.groups:  # a push back to a relation may leave the ball
+            moved = _shrunk(rules, moved, clean, self.eps)
+        return moved
+
+    def repair(self, perturbed: Tensor, clean: Tensor) -> Tensor:
+        """Repair towards the clean row, bisect where that was not enough, else give up the row."""
+        repaired = self._repair(perturbed, clean)
+        failed = (~self.admits(repaired, clean)).nonzero().flatten()
+        if len(failed) == 0:
+            return repaired
+        repaired[failed] = self._bisect(perturbed[failed], clean[failed])
+        return repaired
+
+    def _repair(self, perturbed: Tensor, clean: Tensor) -> Tensor:
+        rules = self._rules(clean.double())
+        if self.norm == "L2":
+            perturbed = _shrunk(rules, perturbed.double(), clean.double(), self.eps)
+        return constraints.repair(rules, perturbed, clean, eps=self.eps)
+
+    def _bisect(self, perturbed: Tensor, clean: Tensor) -> Tensor:
+        """Find how far towards the proposal each row can go; the clean row is always admissible."""
+        best, width = clean.clone(), torch.ones(len(clean), 1).to(clean)
+        reached = torch.zeros_like(width)
+        for _ in range(BISECTIONS):
+            width = width / 2
+            tried = self._repair(clean + (reached + width) * (perturbed - clean), clean)
+            good = self.admits(tried, clean).unsqueeze(1)
+            best, reached = torch.where(good, tried, best), reached + width * good
+        return best
+
+    def admits(self, perturbed: Tensor, clean: Tensor) -> Tensor:
+        """Tell which rows respect the ball and every constraint."""
+        rules = self._rules(clean.double())
+        admitted = constraints.admits(rules, perturbed, clean, eps=self.eps)
+        if self.norm == "L2":
+            length = rules.distances(perturbed.double(), clean.double()).squeeze(1)
+            admitted &= length <= self.eps + TOLERANCE
+        return admitted
+
+    def scaled(self, factor: float) -> Self:
+        """Give the same constraints with another radius."""
+        return replace(self, eps=self.eps * factor)
+
+    def _rules(self, like: Tensor) -> Constraints:
+        key = (like.device, like.dtype)
+        if key not in self._moved:
+            self._moved[key] = self.constraints.to(like)
+        return self._moved[key]
+
+
+def _shrunk(rules: Constraints, perturbed: Tensor, clean: Tensor, eps: float) -> Tensor:
+    shrink = (eps / rules.distances(perturbed, clean).clamp(min=1e-12)).clamp(max=1)
+    return clean + (perturbed - clean) * shrink
+
+
+def _uniform(like: Tensor, generator: torch.Generator) -> Tensor:
+    drawn = torch.rand(like.shape, generator=generator, device=generator.device)
+    return drawn.to(like)
+
+
+def _directions(mask: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw a direction within ``mask`` and a length in [0, 1] per sample."""
+    normal = torch.randn(mask.shape, generator=generator, device=generator.device).to(mask)
+    lengths = torch.rand(len(mask), generator=generator, device=generator.device).to(mask)
+    return _unit(normal * mask) * _per_sample(lengths, mask)
+
+
+def _unit(vectors: Tensor) -> Tensor:
+    return vectors / _lengths(vectors).clamp(min=1e-12)
+
+
+def _lengths(vectors: Tensor) -> Tensor:
+    return _per_sample(torch.linalg.vector_norm(vectors.flatten(1), dim=1), vectors)
+
+
+def _per_sample(values: Tensor, like: Tensor) -> Tensor:
+    return values.view(-1, *[1] * (like.dim() - 1))
