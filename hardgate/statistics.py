@@ -7,6 +7,7 @@ Efron, B. (1979), "Bootstrap methods: another look at the jackknife".
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ RESAMPLES_AT_ONCE = 100  # a block of them must fit the processor's cache
 BLOCKS = 10_000  # more rows than this are resampled in so many random blocks
 
 Statistic = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+Name = TypeVar("Name", bound=str)
 
 
 def wilson(successes: int, samples: int) -> Measurement:
@@ -76,11 +78,11 @@ def bootstrap(
 
 def bootstrap_means(
     columns: NDArray[np.float64],
-    statistics: Mapping[str, Statistic],
+    statistics: Mapping[Name, Statistic],
     *,
     seed: int,
     counts: NDArray[np.int64] | None = None,
-) -> dict[str, Measurement]:
+) -> dict[Name, Measurement]:
     """Measure functions of column means, all on the same resamples and without a Python loop.
 
     Means are a matrix product of resampling counts and columns, so that a thousand resamples of
