@@ -1,0 +1,96 @@
+"""IDX, the format of MNIST (LeCun, Cortes, Burges), plain or gzip, with its own test split.
+
+A file begins with two zero bytes, a type (0x08: unsigned bytes) and the number of dimensions,
+then each dimension as a big-endian 32-bit number, then the bytes themselves.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hardgate.datasets import fetching, images
+from hardgate.datasets.raw import Encoded, Raw, Rows
+from hardgate.errors import DataError
+from hardgate.records import Record
+
+UNSIGNED_BYTE = 0x08
+
+
+class Idx(Record):
+    """Four files: training and test images, and their labels."""
+
+    kind: Literal["idx"]
+    train_images: fetching.Source
+    train_labels: fetching.Source
+    test_images: fetching.Source
+    test_labels: fetching.Source
+    classes: tuple[str, ...] | None = None  # names by label number; the numbers, if not given
+
+    def load(self, root: Path, *, cache: Path | None = None) -> Raw:
+        """Read the four files; URLs are kept in ``cache``, by default below ``root``."""
+        kept = cache or root / fetching.CACHE
+        pairs = [(self.train_images, self.train_labels), (self.test_images, self.test_labels)]
+        files, pixels, labels = [], [], []
+        for image_source, label_source in pairs:
+            paths = [fetching.fetch(s, root=root, cache=kept) for s in (image_source, label_source)]
+            pixels.append(read(paths[0], name=image_source.path, dimensions=3))
+            labels.append(read(paths[1], name=label_source.path, dimensions=1))
+            if len(pixels[-1]) != len(labels[-1]):
+                raise DataError(
+                    f"{image_source.path} holds {len(pixels[-1])} images, but "
+                    f"{label_source.path} {len(labels[-1])} labels"
+                )
+            for source, path in zip((image_source, label_source), paths, strict=True):
+                files.append(fetching.record(path, root=root, sha256=source.sha256))
+        if pixels[0].shape[1:] != pixels[1].shape[1:]:
+            raise DataError(
+                f"{self.test_images.path} has images of {pixels[1].shape[1:]} pixels, "
+                f"{self.train_images.path} of {pixels[0].shape[1:]}"
+            )
+        return images.raw(
+            np.concatenate(pixels)[:, None],
+            np.concatenate(labels).astype(np.int64),
+            files=tuple(files),
+            given_split=np.repeat(["train", "test"], [len(part) for part in labels]),
+        )
+
+    def encode(self, raw: Raw, train_rows: Rows) -> Encoded:
+        """Hand over pixels and labels, with statistics of the training rows alone."""
+        return images.encode(raw, train_rows, self.classes)
+
+
+def read(path: Path, *, name: str, dimensions: int) -> NDArray[np.uint8]:
+    """Read one file of unsigned bytes; ``name`` is how messages call it.
+
+    Raises
+    ------
+    DataError
+        If the file is cut off, of another format or size than its header says.
+    """
+    with path.open("rb") as file:
+        opened = gzip.open if file.read(2) == b"\x1f\x8b" else open
+    expected = bytes([0, 0, UNSIGNED_BYTE, dimensions])
+    try:
+        with opened(path, "rb") as file:
+            magic = file.read(4)
+            if magic != expected:
+                raise DataError(
+                    f"{name} begins with {magic.hex(' ')}, expected {expected.hex(' ')}: "
+                    f"an IDX file of unsigned bytes in {dimensions} dimension(s)"
+                )
+            shape = tuple(np.frombuffer(file.read(4 * dimensions), dtype=">u4").tolist())
+            content = file.read()
+    except (EOFError, zlib.error, OSError) as error:
+        raise DataError(f"{name} is cut off or broken: {error}; fetch it again") from error
+    size = int(np.prod(shape, dtype=np.float64)) if len(shape) == dimensions else -1
+    if len(content) != size or size == 0:
+        raise DataError(
+            f"{name} holds {len(content)} bytes, but its header says {shape}; fetch it again"
+        )
+    return np.frombuffer(content, dtype=np.uint8).reshape(shape)

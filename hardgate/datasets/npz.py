@@ -1,0 +1,114 @@
+"""NPZ in the layout of MedMNIST (Yang et al., 2023): ``train_images``, ``train_labels``, ...
+
+Images are uint8 of shape ``(n, h, w)`` or ``(n, h, w, c)``; labels are ``(n,)`` or ``(n, 1)``.
+Arrays of Python objects are refused, because reading one runs code.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import model_validator
+
+from hardgate.datasets import fetching, images
+from hardgate.datasets.raw import Encoded, Raw, Rows
+from hardgate.errors import DataError
+from hardgate.records import Record, Sha256
+
+PARTS = {"train": "train", "val": "held_out", "test": "test"}
+
+
+class Npz(Record):
+    """One file with every split; without ``val`` arrays, held-out rows come from ``train``."""
+
+    kind: Literal["npz"]
+    path: str
+    sha256: Sha256 | None = None
+    classes: tuple[str, ...] | None = None  # names by label number; the numbers, if not given
+
+    @property
+    def source(self) -> fetching.Source:
+        """The file and its digest."""
+        return fetching.Source(path=self.path, sha256=self.sha256)
+
+    @model_validator(mode="after")
+    def _has_a_source(self) -> Self:
+        self.source  # noqa: B018  raises ValueError for a URL that cannot be used
+        return self
+
+    def load(self, root: Path, *, cache: Path | None = None) -> Raw:
+        """Read all splits; URLs are kept in ``cache``, by default below ``root``."""
+        path = fetching.fetch(self.source, root=root, cache=cache or root / fetching.CACHE)
+        arrays = _read(path, self.path)
+        parts = [part for part in PARTS if f"{part}_images" in arrays or part != "val"]
+        pixels = [_pixels(arrays, f"{part}_images", self.path) for part in parts]
+        labels = [_labels(arrays, f"{part}_labels", self.path) for part in parts]
+        for part, some, others in zip(parts, pixels, labels, strict=True):
+            if len(some) != len(others) or some.shape[1:] != pixels[0].shape[1:]:
+                raise DataError(
+                    f"{self.path}: {part}_images has shape {some.shape}, but there are "
+                    f"{len(others)} {part}_labels and train_images has shape {pixels[0].shape}"
+                )
+        return images.raw(
+            np.concatenate(pixels),
+            np.concatenate(labels),
+            files=(fetching.record(path, root=root, sha256=self.sha256),),
+            given_split=np.repeat([PARTS[part] for part in parts], [len(part) for part in labels]),
+        )
+
+    def encode(self, raw: Raw, train_rows: Rows) -> Encoded:
+        """Hand over pixels and labels, with statistics of the training rows alone."""
+        return images.encode(raw, train_rows, self.classes)
+
+
+def _read(path: Path, name: str) -> dict[str, NDArray[Any]]:
+    """Read the arrays of the layout, and no others."""
+    wanted = [f"{part}_{what}" for part in PARTS for what in ("images", "labels")]
+    key = "the archive"
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise DataError(f"{name} is one array, expected an .npz archive of {wanted}")
+            arrays = {}
+            for key in wanted:
+                if key in archive:
+                    arrays[key] = archive[key]
+            found = ", ".join(archive.files)
+    except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(f"{name}: {key} cannot be read: {error}") from error
+    for key in ("train_images", "train_labels", "test_images", "test_labels"):
+        if key not in arrays:
+            raise DataError(f"{name} lacks the array {key}; it has {found}")
+    return arrays
+
+
+def _pixels(arrays: Mapping[str, NDArray[Any]], key: str, name: str) -> images.Pixels:
+    """Bring images to ``(n, c, h, w)``."""
+    array = arrays[key]
+    if array.dtype != np.uint8:
+        raise DataError(f"{name}: {key} is {array.dtype}, expected uint8")
+    if array.ndim == 3:
+        return array[:, None]
+    if array.ndim == 4 and array.shape[3] in (1, 3):
+        return np.ascontiguousarray(array.transpose(0, 3, 1, 2))
+    raise DataError(
+        f"{name}: {key} has shape {array.shape}, expected (n, height, width) or the same with "
+        "1 or 3 channels last"
+    )
+
+
+def _labels(arrays: Mapping[str, NDArray[Any]], key: str, name: str) -> NDArray[np.int64]:
+    array = arrays.get(key)
+    if array is None:
+        raise DataError(f"{name} lacks the array {key}")
+    if array.dtype.kind not in "iu" or array.size != len(array):
+        raise DataError(
+            f"{name}: {key} is {array.dtype} of shape {array.shape}, expected one integer per image"
+        )
+    return array.reshape(-1).astype(np.int64)

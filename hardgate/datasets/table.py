@@ -1,0 +1,53 @@
+"""A table in one CSV or Parquet file, by path or URL."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from hardgate.datasets import encoding, fetching, reading
+from hardgate.datasets.raw import Encoded, Raw, Rows
+from hardgate.errors import DataError, ParamsError
+from hardgate.records import Sha256
+
+
+class Table(encoding.Roles):
+    """A table and the roles of its columns."""
+
+    kind: Literal["table"]
+    path: str
+    sha256: Sha256 | None = None
+    separator: Annotated[str, Field(min_length=1, max_length=1)] = ","
+
+    @property
+    def source(self) -> fetching.Source:
+        """The file and its digest."""
+        return fetching.Source(path=self.path, sha256=self.sha256)
+
+    @model_validator(mode="after")
+    def _has_a_source(self) -> Self:
+        self.source  # noqa: B018  raises ValueError for a URL that cannot be used
+        return self
+
+    def load(self, root: Path, *, cache: Path | None = None) -> Raw:
+        """Read the table as it is; URLs are kept in ``cache``, by default below ``root``."""
+        path = fetching.fetch(self.source, root=root, cache=cache or root / fetching.CACHE)
+        frame = reading.read_table(path, name=self.path, separator=self.separator)
+        inputs = self.inputs(frame.columns)
+        unnamed = [name for name in inputs if name == "" or name.startswith("Unnamed: ")]
+        if unnamed:
+            raise ParamsError(
+                f"{self.path}: column {unnamed[0]!r} has no name in the header and is probably "
+                "an index; list it under ignore"
+            )
+        reserved = [name for name in frame if str(name).startswith("hardgate_")]
+        if reserved:
+            raise DataError(f"{self.path}: rename column {reserved[0]!r}; hardgate_ is reserved")
+        file = fetching.record(path, root=root, sha256=self.sha256)
+        return Raw(frame=frame, files=(file,), inputs=inputs, target=self.target)
+
+    def encode(self, raw: Raw, train_rows: Rows) -> Encoded:
+        """Turn the rows into numbers, with statistics of the training rows alone."""
+        return encoding.encode(raw, train_rows, self)
