@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from hardgate.datasets.raw import Raw, Rows
 from hardgate.errors import DataError, ParamsError
@@ -36,20 +36,14 @@ Hashes = NDArray[np.uint64]
 
 
 class Shares(Record):
-    """How many rows are held out and tested on; the rest is trained on.
+    """How many rows are tested on, and how many of the others are held out.
 
-    ``test`` is left out for a source that brings its own test split; ``held_out`` is then a share
-    of the given training rows, and unused where the source brings that split too.
+    ``test`` is left out for a source that brings its own test split. ``held_out`` is not used
+    where the source brings that split too.
     """
 
-    held_out: Share
+    held_out: Share  # of what is not test
     test: Share | None = None
-
-    @model_validator(mode="after")
-    def _leaves_something_to_train_on(self) -> Self:
-        if self.held_out + (self.test or 0) >= 1:
-            raise ValueError("held_out and test add up to 1 or more; nothing is left to train on")
-        return self
 
 
 @dataclass(frozen=True)
@@ -87,7 +81,7 @@ def assign(raw: Raw, shares: Shares, *, seed: int) -> Assignment:
     else:
         if shares.test is None:
             raise ParamsError("splits.test is missing: this source has no test split of its own")
-        quotas = {TEST: shares.test, HELD_OUT: shares.held_out}
+        quotas = {TEST: shares.test, HELD_OUT: shares.held_out * (1 - shares.test)}
         codes = _allocate(identity, labels, classes, quotas, seed=seed)
     _refuse_empty(codes, labels, classes)
     return Assignment(codes, groups)

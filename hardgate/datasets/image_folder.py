@@ -1,7 +1,7 @@
 """A folder per class with PNG or JPEG files, in a directory or a zip file.
 
-``root/<class>/<image>``, or with the source's own split ``root/train/<class>/<image>`` and
-``root/test/...``. A zip file is read in place, nothing is unpacked, and it can come from a URL.
+``root/<class>/<image>``, or with the source's own split ``root/train/<class>/<image>``,
+``root/test/...`` and perhaps ``root/val/...``. A zip file can come from a URL.
 """
 
 from __future__ import annotations
@@ -10,25 +10,35 @@ import io
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import Literal, Protocol, Self
+from typing import Literal, Self
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from pydantic import PositiveInt, model_validator
 
 from hardgate import progress, provenance
-from hardgate.datasets import fetching, images
+from hardgate.datasets import fetching, folders, images
 from hardgate.datasets.raw import Encoded, Raw, Rows
-from hardgate.errors import DataError, ParamsError
+from hardgate.errors import DataError
 from hardgate.records import FileRecord, Record, Sha256
 
 ENDINGS = (".png", ".jpg", ".jpeg")
 EIGHT_BIT = ("1", "L", "LA", "P", "RGB", "RGBA")
 MODES: dict[int, str] = {1: "L", 3: "RGB"}
 SPLITS = {"train": "train", "val": "held_out", "held_out": "held_out", "test": "test"}
+# What pillow raises for a broken or hostile file; SyntaxError is how it speaks of a broken PNG.
+BROKEN = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    zipfile.BadZipFile,
+    zlib.error,
+    Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
+)
 
 
 class ImageFolder(Record):
@@ -53,8 +63,8 @@ class ImageFolder(Record):
     def load(self, root: Path, *, cache: Path | None = None) -> Raw:
         """Read every image; URLs are kept in ``cache``, by default below ``root``."""
         file, path = self._find(root, cache or root / fetching.CACHE)
-        with _open(path, self.path) as folder:
-            names = sorted(name for name in folder.names() if name.lower().endswith(ENDINGS))
+        with folders.opened(path, name=self.path) as folder:
+            names = sorted(name for name in folder.names() if _is_image(name))
             splits, classes = _places(names, self.path)
             pixels = self._read(folder, names)
         return images.raw(
@@ -80,7 +90,7 @@ class ImageFolder(Record):
             fetching.check(found, self.source)
         return fetching.record(folder, root=root, sha256=found), folder
 
-    def _read(self, folder: _Folder, names: Sequence[str]) -> images.Pixels:
+    def _read(self, folder: folders.Folder, names: Sequence[str]) -> images.Pixels:
         """Decode all images into one array; they must be of one size, or be resized."""
         first = self._decode(folder, names[0])
         pixels = np.empty((len(names), *first.shape), dtype=np.uint8)
@@ -94,27 +104,13 @@ class ImageFolder(Record):
             pixels[at] = image
         return pixels
 
-    def _decode(self, folder: _Folder, name: str) -> images.Pixels:
-        """Decode one image to ``(c, h, w)``, turned as its camera says."""
+    def _decode(self, folder: folders.Folder, name: str) -> images.Pixels:
+        """Decode one image to ``(c, h, w)``."""
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", Image.DecompressionBombWarning)
-                image: Image.Image = Image.open(
-                    io.BytesIO(folder.read(name)), formats=("PNG", "JPEG")
-                )
-                if image.mode not in EIGHT_BIT:
-                    raise DataError(f"{self.path}/{name} has mode {image.mode}, expected 8 bits")
-                image = ImageOps.exif_transpose(image).convert(MODES[self.channels])
-        except (
-            UnidentifiedImageError,
-            Image.DecompressionBombError,
-            Image.DecompressionBombWarning,
-            zipfile.BadZipFile,
-            zlib.error,
-            OSError,
-            SyntaxError,  # what pillow says of a broken PNG
-            ValueError,
-        ) as error:
+                image = _open(folder.read(name), MODES[self.channels])
+        except BROKEN as error:
             raise DataError(f"{self.path}/{name} is not a readable PNG or JPEG: {error}") from error
         if self.size is not None:
             image = image.resize(self.size[::-1], Image.Resampling.BILINEAR)
@@ -122,61 +118,34 @@ class ImageFolder(Record):
         return array[None] if self.channels == 1 else array.transpose(2, 0, 1)
 
 
-class _Folder(Protocol):
-    """Names and bytes of the files below a directory or in a zip file."""
-
-    def names(self) -> Iterator[str]: ...
-
-    def read(self, name: str) -> bytes: ...
+def _is_image(name: str) -> bool:
+    """Tell images from everything else, and from the ``._`` files that some systems add."""
+    return name.lower().endswith(ENDINGS) and not PurePosixPath(name).name.startswith(".")
 
 
-class _Directory:
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def names(self) -> Iterator[str]:
-        return (path.as_posix() for path in provenance.files_below(self._path))
-
-    def read(self, name: str) -> bytes:
-        return (self._path / name).read_bytes()
-
-
-class _Zip:
-    def __init__(self, archive: zipfile.ZipFile) -> None:
-        self._archive = archive
-
-    def names(self) -> Iterator[str]:
-        return (name for name in self._archive.namelist() if not name.startswith("__MACOSX/"))
-
-    def read(self, name: str) -> bytes:
-        return self._archive.read(name)
-
-
-@contextmanager
-def _open(path: Path, name: str) -> Iterator[_Folder]:
-    if path.is_dir():
-        yield _Directory(path)
-        return
-    try:
-        archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
-        raise DataError(f"{name} is neither a folder nor a readable zip file: {error}") from error
-    with archive:
-        yield _Zip(archive)
+def _open(content: bytes, mode: str) -> Image.Image:
+    """Decode, turned as the camera says, and bring to grey or colour."""
+    stored = Image.open(io.BytesIO(content), formats=("PNG", "JPEG"))
+    if stored.mode not in EIGHT_BIT:
+        raise ValueError(f"its pixels are of mode {stored.mode}, expected 8 bits per channel")
+    turned = ImageOps.exif_transpose(stored)
+    if turned.mode == "P":  # its transparency converts cleanly by way of RGBA only
+        turned = turned.convert("RGBA")
+    return turned.convert(mode)
 
 
 def _places(names: Sequence[str], source: str) -> tuple[list[str] | None, list[str]]:
-    """Read split and class from each name; a zip file may wrap all in one more folder."""
+    """Read split and class from each name; one more folder around everything is looked through."""
     if not names:
         raise DataError(f"{source} holds no PNG or JPEG file")
     parts = [PurePosixPath(name).parts for name in names]
-    if len({len(part) for part in parts}) == 1 and len({part[0] for part in parts}) == 1:
-        parts = [part[1:] for part in parts] if len(parts[0]) > 2 else parts
+    if len({part[0] for part in parts}) == 1 and min(len(part) for part in parts) > 2:
+        parts = [part[1:] for part in parts]
     given = all(len(part) == 3 and part[0] in SPLITS for part in parts)
     for name, part in zip(names, parts, strict=True):
         if len(part) != (3 if given else 2):
-            raise ParamsError(
-                f"{source}: {name} is not in a folder per class (class/image, or "
-                "train/class/image and test/class/image)"
+            raise DataError(
+                f"{source}/{name} is not in a folder per class: expected class/image, or "
+                "train/class/image and test/class/image"
             )
     return [SPLITS[part[0]] for part in parts] if given else None, [part[-2] for part in parts]
