@@ -1,0 +1,20 @@
+"""Training recipes. To add one: write its file with ``loss``, then name it in the union below.
+
+Read ``standard.py``, then ``pgd.py``; the others depart from it in one line each.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from hardgate.defenses.fgsm_rs import FGSMRS
+from hardgate.defenses.mart import MART
+from hardgate.defenses.pgd import PGD
+from hardgate.defenses.standard import Standard
+from hardgate.defenses.trades import TRADES
+
+Defense = Annotated[Standard | FGSMRS | PGD | TRADES | MART, Field(discriminator="recipe")]
+
+__all__ = ["FGSMRS", "MART", "PGD", "TRADES", "Defense", "Standard"]

@@ -1,0 +1,74 @@
+"""MART: adversarial training that presses hardest where the clean input is already in doubt.
+
+Wang, Zou, Yi, Bailey, Ma and Gu (2020), "Improving adversarial robustness requires revisiting
+misclassified examples", ICLR.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import PositiveFloat, PositiveInt
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hardgate.attacks.ascent import ascend, frozen
+from hardgate.defenses.losses import cross_entropy, divergence, mean
+from hardgate.records import Radius, Record
+from hardgate.region import Region
+
+# Keeps log(1 - p) finite when a wrong class reaches probability 1 in single precision.
+SMALLEST = 1e-6
+
+
+class MART(Record):
+    """Boosted cross-entropy on adversarial inputs plus a divergence weighted by doubt.
+
+    The boost also punishes the likeliest wrong class; the divergence between clean and adversarial
+    answers counts ``beta`` times the clean input's probability of being wrong. The attack is
+    PGD's, with the model in evaluation mode.
+    """
+
+    recipe: Literal["mart"]
+    beta: PositiveFloat
+    step_size: Radius
+    steps: PositiveInt
+    adversarial: ClassVar[bool] = True
+
+    def loss(
+        self,
+        model: nn.Module,
+        inputs: Tensor,
+        labels: Tensor,
+        region: Region,
+        generator: torch.Generator,
+        *,
+        class_weights: Tensor | None = None,
+    ) -> Tensor:
+        """Give the batch's loss, a scalar with gradients to the model's weights."""
+        with frozen(model):
+            attacked = ascend(
+                cross_entropy(model, labels),
+                inputs,
+                region,
+                step_size=self.step_size,
+                steps=self.steps,
+                generator=generator,
+            )
+        clean, adversarial = model(inputs), model(attacked)
+        doubt = 1 - _of_label(functional.softmax(clean, dim=1), labels)
+        losses = boosted(adversarial, labels) + self.beta * doubt * divergence(adversarial, clean)
+        return mean(losses, labels, class_weights)
+
+
+def boosted(logits: Tensor, labels: Tensor) -> Tensor:
+    """Give ``-log p(label) - log(1 - max p(another))`` per sample, shape ``(n,)``."""
+    probabilities = functional.softmax(logits, dim=1)
+    another = probabilities.scatter(1, labels.unsqueeze(1), 0.0).amax(dim=1)
+    natural = functional.cross_entropy(logits, labels, reduction="none")
+    return natural - torch.log((1 - another).clamp(min=SMALLEST))
+
+
+def _of_label(probabilities: Tensor, labels: Tensor) -> Tensor:
+    return probabilities.gather(1, labels.unsqueeze(1)).squeeze(1)

@@ -1,0 +1,53 @@
+"""Adversarial training: minimise the loss on the worst inputs that projected gradient ascent finds.
+
+Madry, Makelov, Schmidt, Tsipras and Vladu (2018), "Towards deep learning models resistant to
+adversarial attacks", arXiv:1706.06083.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import PositiveInt
+from torch import Tensor, nn
+
+from hardgate.attacks.ascent import ascend, frozen
+from hardgate.defenses.losses import cross_entropy, mean
+from hardgate.records import Radius, Record
+from hardgate.region import Region
+
+
+class PGD(Record):
+    """Cross-entropy on adversarial inputs of ``steps`` ascents from a random start.
+
+    The attack sees the model in evaluation mode: dropout and batch statistics must neither blind
+    it nor learn from its half-made inputs. The loss itself is taken in training mode.
+    """
+
+    recipe: Literal["pgd"]
+    step_size: Radius
+    steps: PositiveInt
+    adversarial: ClassVar[bool] = True
+
+    def loss(
+        self,
+        model: nn.Module,
+        inputs: Tensor,
+        labels: Tensor,
+        region: Region,
+        generator: torch.Generator,
+        *,
+        class_weights: Tensor | None = None,
+    ) -> Tensor:
+        """Give the batch's loss, a scalar with gradients to the model's weights."""
+        with frozen(model):
+            attacked = ascend(
+                cross_entropy(model, labels),
+                inputs,
+                region,
+                step_size=self.step_size,
+                steps=self.steps,
+                generator=generator,
+            )
+        return mean(cross_entropy(model, labels)(attacked), labels, class_weights)

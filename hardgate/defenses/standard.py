@@ -1,0 +1,32 @@
+"""Training on clean inputs alone: the yardstick that every defence is measured against."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from hardgate.defenses.losses import cross_entropy, mean
+from hardgate.records import Record
+from hardgate.region import Region
+
+
+class Standard(Record):
+    """Cross-entropy on clean inputs."""
+
+    recipe: Literal["standard"]
+    adversarial: ClassVar[bool] = False
+
+    def loss(
+        self,
+        model: nn.Module,
+        inputs: Tensor,
+        labels: Tensor,
+        region: Region,  # noqa: ARG002  one interface for all recipes
+        generator: torch.Generator,  # noqa: ARG002  one interface for all recipes
+        *,
+        class_weights: Tensor | None = None,
+    ) -> Tensor:
+        """Give the batch's loss, a scalar with gradients to the model's weights."""
+        return mean(cross_entropy(model, labels)(inputs), labels, class_weights)

@@ -1,0 +1,352 @@
+"""Training a network by a recipe, so that a killed run goes on as if nothing had happened.
+
+Read :class:`Training` for what params.yaml says, then :func:`fit`. Recipes live in ``defenses/``,
+networks in ``architectures/``, the optimiser in ``optimisation.py``, and what is watched meanwhile
+in ``early_stopping.py`` and ``monitors.py``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import torch
+from pydantic import NonNegativeFloat, PositiveInt
+from torch import Tensor
+
+from hardgate import (
+    candidates,
+    checkpoints,
+    early_stopping,
+    monitors,
+    optimisation,
+    progress,
+    provenance,
+    records,
+)
+from hardgate.architectures import Architecture
+from hardgate.checkpoints import Checkpoint, Journey
+from hardgate.defenses import Defense
+from hardgate.early_stopping import EarlyStopping
+from hardgate.errors import ContractError, ParamsError
+from hardgate.monitors import Epoch, Evaluated, Monitors, Stopped
+from hardgate.optimisation import Optimiser, Schedule
+from hardgate.records import InputSpec, Record
+from hardgate.region import Region
+from hardgate.samples import Samples, as_floats
+
+STEP = "training"
+
+
+class Training(Record):
+    """The training section of params.yaml.
+
+    ``warmup_epochs`` lets the radius grow from nothing to the threat's over the first epochs (0.5
+    is half of one): from scratch, a large radius can leave a network nothing to learn.
+    """
+
+    architecture: Architecture
+    defense: Defense
+    optimiser: Optimiser
+    schedule: Schedule
+    epochs: PositiveInt
+    batch_size: PositiveInt
+    warmup_epochs: NonNegativeFloat = 0.0
+    class_weights: Literal["balanced", "none"] = "none"
+    early_stopping: EarlyStopping
+    overfitting: Monitors
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained model in evaluation mode, with its best weights, and how it came about."""
+
+    model: torch.nn.Module
+    history: tuple[Epoch, ...]
+    best_epoch: int
+    stopped: Stopped
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs were trained."""
+        return len(self.history)
+
+    @property
+    def seconds(self) -> float:
+        """Time spent in training, over all sittings."""
+        return sum(epoch.seconds for epoch in self.history)
+
+
+def fit(
+    params: Training,
+    spec: InputSpec,
+    region: Region,
+    corpus: Samples,
+    held_out: Samples,
+    *,
+    seed: int,
+    device: torch.device,
+    checkpoint: Path,
+    identity: str,
+) -> Fitted:
+    """Train a network and give it its best weights.
+
+    The same arguments give the same weights, bit for bit on the same machine, whether the run was
+    interrupted or not.
+
+    Parameters
+    ----------
+    corpus, held_out
+        What is trained on, and what picks the best epoch.
+    checkpoint
+        File to go on from and to replace at every epoch's end.
+    identity
+        Digest of what else the result depends on, such as the records of the data.
+
+    Raises
+    ------
+    IntegrityError
+        If the checkpoint is broken; names the file.
+    ParamsError
+        If the section does not fit the data, or the loss stops being a number.
+    """
+    _check(params, spec, corpus, held_out)
+    with torch.random.fork_rng(devices=_cuda(device)), _deterministic():
+        run = Run(params, spec, region, corpus, held_out, seed, device)
+        name = _identify(params, spec, region, seed=seed, identity=identity)
+        if saved := checkpoints.load(checkpoint, identity=name):
+            run.restore(saved, checkpoint)
+        for epoch in progress.track(run.remaining(), STEP, remark=run.remark):
+            run.train(epoch)
+            checkpoints.save(run.checkpoint(name), checkpoint)
+            if run.stopped:
+                break
+        return run.finish()
+
+
+@dataclass
+class Run:
+    """The state of one training run: everything that a checkpoint saves and restores."""
+
+    params: Training
+    spec: InputSpec
+    region: Region
+    corpus: Samples
+    held_out: Samples
+    seed: int
+    device: torch.device
+    history: list[Epoch] = field(default_factory=list)
+    stopped: Stopped | None = None
+
+    def __post_init__(self) -> None:
+        torch.manual_seed(self._derive("weights", 0))
+        self.model = candidates.build(self.params.architecture, self.spec).to(self.device)
+        self.best = candidates.state_of(self.model)
+        self.optimiser = self.params.optimiser.build(self.model)
+        self.class_weights = _class_weights(self.params, self.spec, self.corpus, self.device)
+        self.watched = early_stopping.choose(
+            self.params.early_stopping,
+            corpus=self.corpus,
+            held_out=self.held_out,
+            generator=self._generator("watched", 0),
+        )
+
+    def remaining(self) -> range:
+        """List the epochs still to be trained, counted from 1."""
+        return range(0) if self.stopped else range(len(self.history) + 1, self.params.epochs + 1)
+
+    def train(self, epoch: int) -> None:
+        """Train one epoch, look at the result, and judge whether it was the last."""
+        started = time.monotonic()
+        loss = self._pass(epoch)
+        evaluated = self._evaluate(epoch)
+        self.history.append(
+            Epoch(
+                epoch=epoch,
+                loss=loss,
+                rate=self.optimiser.param_groups[0]["lr"],
+                eps=self._share_of_eps(epoch),
+                seconds=time.monotonic() - started,
+                evaluated=evaluated,
+            )
+        )
+        if self.best_epoch == epoch:
+            self.best = candidates.state_of(self.model)
+        self.stopped = monitors.verdict(
+            self.history,
+            self.params.overfitting,
+            patience=self.params.early_stopping.patience,
+        ) or ("finished" if epoch == self.params.epochs else None)
+
+    def finish(self) -> Fitted:
+        """Put the best weights into the model."""
+        if self.stopped is None:
+            raise ContractError("training is not finished; train the remaining epochs first")
+        self.model.load_state_dict(self.best)
+        return Fitted(self.model.eval(), tuple(self.history), self.best_epoch, self.stopped)
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch of the best weights; 0, the untrained ones, before the first evaluation."""
+        best = monitors.best(self.history)
+        return 0 if best is None else best.epoch
+
+    def remark(self) -> str:
+        """Say how training goes and how long it will last."""
+        latest = self.history[-1]
+        left = (self.params.epochs - latest.epoch) * latest.seconds
+        seen = latest.evaluated
+        robust = f", robust {seen.robust:.3f}" if seen and seen.robust is not None else ""
+        clean = f", held-out {seen.clean:.3f}{robust}" if seen else ""
+        return f"loss {latest.loss:.4f}{clean}, {left:.0f} s left"
+
+    def checkpoint(self, identity: str) -> Checkpoint:
+        """Copy the state."""
+        return Checkpoint(
+            Journey(identity=identity, history=tuple(self.history), stopped=self.stopped),
+            weights=candidates.state_of(self.model),
+            best=self.best,
+            optimiser=optimisation.tensors_of(self.optimiser),
+        )
+
+    def restore(self, saved: Checkpoint, path: Path) -> None:
+        """Go back to a copied state."""
+        for weights in (saved.weights, saved.best):
+            candidates.check_state(self.model, weights, path)
+        self.model.load_state_dict(saved.weights)
+        self.best = saved.best
+        optimisation.restore(self.optimiser, saved.optimiser)
+        self.history = list(saved.journey.history)
+        self.stopped = saved.journey.stopped
+
+    def _pass(self, epoch: int) -> float:
+        """Go through the corpus once; give the mean loss."""
+        torch.manual_seed(self._derive("dropout", epoch))
+        attacks = self._generator("attacks", epoch)
+        order = torch.randperm(len(self.corpus), generator=self._generator("order", epoch))
+        batches = torch.split(order, self.params.batch_size)
+        total = torch.zeros((), device=self.device)
+        self.model.train()
+        for position, index in enumerate(batches):
+            passed = epoch - 1 + (position + 0.5) / len(batches)
+            total += self._step(index, passed, attacks) * len(index)
+        mean = total.item() / len(self.corpus)
+        if not math.isfinite(mean):
+            raise ParamsError(
+                f"training.optimiser: the loss of epoch {epoch} is {mean}; lower rate, or set clip"
+            )
+        return mean
+
+    def _step(self, index: Tensor, passed: float, attacks: torch.Generator) -> Tensor:
+        """Take one step on one batch, ``passed`` epochs into training; give its loss."""
+        share = self._share_of_eps(passed)
+        loss: Tensor = self.params.defense.loss(
+            self.model,
+            as_floats(self.corpus.inputs[index].to(self.device)),
+            self.corpus.labels[index].to(self.device),
+            self.region if share == 1 else self.region.scaled(share),
+            attacks,
+            class_weights=self.class_weights,
+        )
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        factor = self.params.schedule.factor(passed / self.params.epochs)
+        self.params.optimiser.step(self.model, self.optimiser, factor=factor)
+        return loss.detach()
+
+    def _evaluate(self, epoch: int) -> Evaluated | None:
+        watching = self.params.early_stopping
+        if epoch % watching.every and epoch != self.params.epochs:
+            return None
+        return early_stopping.evaluate(
+            watching,
+            self.model,
+            self.region,
+            self.watched,
+            adversarial=self.params.defense.adversarial,
+            device=self.device,
+            generator=self._generator("evaluation", 0),  # the same starts for every epoch
+        )
+
+    def _share_of_eps(self, passed: float) -> float:
+        """Give the share of the radius in force after ``passed`` epochs."""
+        warmup = self.params.warmup_epochs
+        return min(1.0, passed / warmup) if warmup else 1.0
+
+    def _generator(self, purpose: str, epoch: int) -> torch.Generator:
+        return torch.Generator().manual_seed(self._derive(purpose, epoch))
+
+    def _derive(self, purpose: str, epoch: int) -> int:
+        """Derive a seed of its own for each purpose and epoch, so that no state need be saved."""
+        digest = hashlib.sha256(f"{self.seed}/{purpose}/{epoch}".encode()).digest()
+        return int.from_bytes(digest[:7], "big")
+
+
+def _check(params: Training, spec: InputSpec, corpus: Samples, held_out: Samples) -> None:
+    for name, samples in (("corpus", corpus), ("held-out split", held_out)):
+        if len(samples) == 0:
+            raise ContractError(f"the {name} is empty; there is nothing to train on or to watch")
+        low, high = int(samples.labels.min()), int(samples.labels.max())
+        if low < 0 or high >= len(spec.classes):
+            raise ContractError(
+                f"the {name} has labels from {low} to {high}; the input names "
+                f"{len(spec.classes)} classes, so they must lie in 0 to {len(spec.classes) - 1}"
+            )
+    if params.early_stopping.score == "auc" and len(spec.classes) != 2:
+        raise ParamsError(
+            f"training.early_stopping.score: auc is for two classes and there are "
+            f"{len(spec.classes)}; choose accuracy or balanced_accuracy"
+        )
+
+
+def _class_weights(
+    params: Training, spec: InputSpec, corpus: Samples, device: torch.device
+) -> Tensor | None:
+    """Weigh each class by how rare it is, on average 1 per sample."""
+    if params.class_weights == "none":
+        return None
+    counts = torch.bincount(corpus.labels, minlength=len(spec.classes)).clamp(min=1)
+    return (len(corpus) / (len(spec.classes) * counts)).to(device)
+
+
+def _identify(
+    params: Training, spec: InputSpec, region: Region, *, seed: int, identity: str
+) -> str:
+    """Digest everything the weights depend on."""
+    return provenance.sha256_json(
+        {
+            "training": records.to_plain(params),
+            "input": records.to_plain(spec),
+            "norm": region.norm,
+            "eps": region.eps,
+            "seed": seed,
+            "rest": identity,
+            "torch": torch.__version__,
+        }
+    )
+
+
+def _cuda(device: torch.device) -> list[torch.device]:
+    return [device] if device.type == "cuda" else []
+
+
+@contextmanager
+def _deterministic() -> Iterator[None]:
+    """Ask torch for algorithms that repeat themselves; where it has none it says so and goes on."""
+    before = torch.are_deterministic_algorithms_enabled()
+    warned = torch.is_deterministic_algorithms_warn_only_enabled()
+    memory = cast(Any, torch.utils.deterministic)
+    filled = memory.fill_uninitialized_memory
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    memory.fill_uninitialized_memory = False  # costs time, changes nothing
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before, warn_only=warned)
+        memory.fill_uninitialized_memory = filled
