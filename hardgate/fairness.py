@@ -41,7 +41,7 @@ class Fairness(Record):
     """
 
     positive: str  # the class whose prediction changes a life, as the dataset names it
-    group_floor: PositiveInt  # a rate over fewer samples is reported, not judged
+    min_group: PositiveInt  # a rate over fewer samples is reported, not judged
     bins: dict[str, tuple[float, ...]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -114,10 +114,10 @@ def measure(
         if column.sensitive:
             groups = group(column, inputs[:, index], params.bins.get(column.name, ()))
             counts = _count(groups, labels == positive, predictions == positive)
-            for difference, found in _differences(counts, params.group_floor, seed).items():
+            for difference, found in _differences(counts, params.min_group, seed).items():
                 measured[measurements.difference(column.name, situation, difference)] = found
             for (name, rate), (found, small) in _rates(
-                groups, labels, predictions, positive, params.group_floor
+                groups, labels, predictions, positive, params.min_group
             ).items():
                 full = measurements.group_rate(column.name, situation, name, rate, small=small)
                 measured[full] = found

@@ -38,7 +38,7 @@ SPEC = TableInput(
     ),
     classes=("paid", "default"),
 )
-PARAMS = Fairness(positive="default", group_floor=50, bins={"AGE": (30, 45)})
+PARAMS = Fairness(positive="default", min_group=50, bins={"AGE": (30, 45)})
 
 
 def people(samples=2000, seed=0):
@@ -116,7 +116,7 @@ def test_a_small_group_is_marked_and_does_not_decide():
     assert measured["fairness/SEX/clean/small_group/missing/selection_rate"].value == 1
     assert measured["fairness/SEX/clean/demographic_parity_difference"].value < 0.2
     assert measured["fairness/SEX/clean/demographic_parity_difference"].samples == 1980
-    floor = PARAMS.model_copy(update={"group_floor": 20})
+    floor = PARAMS.model_copy(update={"min_group": 20})
     judged = measure(inputs, labels, predictions, params=floor)
     assert judged["fairness/SEX/clean/demographic_parity_difference"].value > 0.6
 
@@ -177,7 +177,7 @@ def test_a_section_that_does_not_fit_the_table_is_refused(changes, found):
 @pytest.mark.parametrize("edges", [(), (45, 30), (30, 30)])
 def test_edges_that_do_not_rise_are_refused(edges):
     with pytest.raises(ValidationError, match="must rise"):
-        Fairness(positive="default", group_floor=50, bins={"AGE": edges})
+        Fairness(positive="default", min_group=50, bins={"AGE": edges})
 
 
 def test_arrays_of_other_shapes_are_refused():

@@ -1,0 +1,78 @@
+"""Gates: one question of the evidence each. To add one: write its file, name it in the union below,
+and give it a paragraph in docs/gates.md.
+
+Read :mod:`~hardgate.gates.questions` first, then any gate. A policy is the list of gates that a
+model must pass; an empty one, or one that asks the same twice, is refused.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from hardgate import provenance, records
+from hardgate.errors import ParamsError
+from hardgate.gates.calibration import CalibrationGate
+from hardgate.gates.certified import CertifiedGate
+from hardgate.gates.clean_quality import CleanQualityGate
+from hardgate.gates.corruption import CorruptionGate
+from hardgate.gates.data_contract import DataContractGate
+from hardgate.gates.explanation_additivity import ExplanationAdditivityGate
+from hardgate.gates.explanation_stability import ExplanationStabilityGate
+from hardgate.gates.fairness import FairnessGate
+from hardgate.gates.masked_gradients import MaskedGradientsGate
+from hardgate.gates.robust_accuracy import RobustAccuracyGate
+from hardgate.gates.robust_auc import RobustAucGate
+from hardgate.records import Finding, Measurement
+
+Gate = Annotated[
+    DataContractGate
+    | CleanQualityGate
+    | CalibrationGate
+    | RobustAccuracyGate
+    | RobustAucGate
+    | MaskedGradientsGate
+    | CorruptionGate
+    | CertifiedGate
+    | FairnessGate
+    | ExplanationAdditivityGate
+    | ExplanationStabilityGate,
+    Field(discriminator="kind"),
+]
+
+
+def _asks_nothing_twice(gates: tuple[Gate, ...]) -> tuple[Gate, ...]:
+    if twice := [
+        label for label, times in Counter(gate.label for gate in gates).items() if times > 1
+    ]:
+        raise ValueError(f"asks the same twice: {', '.join(twice)}; keep the stricter one")
+    return gates
+
+
+Policy = Annotated[tuple[Gate, ...], Field(min_length=1), AfterValidator(_asks_nothing_twice)]
+
+
+def decide(gates: Sequence[Gate], measurements: Mapping[str, Measurement]) -> tuple[Finding, ...]:
+    """Let every gate speak, in the order of the policy.
+
+    Raises
+    ------
+    ParamsError
+        If the policy is empty or asks the same twice.
+    """
+    if not gates:
+        raise ParamsError("promotion.gates: the policy is empty; name the gates a model must pass")
+    try:
+        _asks_nothing_twice(tuple(gates))
+    except ValueError as error:
+        raise ParamsError(f"promotion.gates: {error}") from error
+    return tuple(gate.judge(measurements) for gate in gates)
+
+
+def policy_digest(gates: Sequence[Gate]) -> str:
+    """Digest a policy; the order in which it is written does not matter."""
+    ordered = sorted(gates, key=lambda gate: gate.label)
+    return provenance.sha256_json([records.to_plain(gate) for gate in ordered])
