@@ -6,7 +6,7 @@ command does: bars on a terminal, plain lines elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
@@ -16,23 +16,35 @@ T = TypeVar("T")
 class Listener(Protocol):
     """Whoever shows progress. Calls may come from several threads."""
 
-    def started(self, step: str, total: int | None) -> None:
-        """A step begins; ``total`` is how many advances it will take, if known."""
+    def entered(self, stage: str, *, reused: bool) -> None:
+        """Show that a stage begins, or that its earlier result still holds."""
 
-    def advanced(self, step: str, note: str) -> None:
-        """One advance of a step; ``note`` is a short remark such as a loss."""
+    def started(self, step: str, total: int | None) -> None:
+        """Show that a step begins; ``total`` is how many advances it will take, if known."""
+
+    def advanced(self, step: str) -> None:
+        """Show one advance of a step."""
+
+    def noted(self, step: str, text: str) -> None:
+        """Show a short remark on a step, such as a loss."""
 
     def finished(self, step: str) -> None:
-        """A step ends, well or not."""
+        """Show that a step ended, well or not."""
 
 
 class Silent:
     """Shows nothing."""
 
+    def entered(self, stage: str, *, reused: bool) -> None:
+        """Show nothing."""
+
     def started(self, step: str, total: int | None) -> None:
         """Show nothing."""
 
-    def advanced(self, step: str, note: str) -> None:
+    def advanced(self, step: str) -> None:
+        """Show nothing."""
+
+    def noted(self, step: str, text: str) -> None:
         """Show nothing."""
 
     def finished(self, step: str) -> None:
@@ -53,20 +65,31 @@ def listening(listener: Listener) -> Iterator[None]:
         _listeners.remove(listener)
 
 
-def track(items: Iterable[T], step: str, total: int | None = None) -> Iterator[T]:
-    """Iterate and report: ``for batch in track(batches, "PGD", total=8)``."""
+def enter(stage: str, *, reused: bool = False) -> None:
+    """Say that a stage begins, or that its earlier result still holds."""
+    _listeners[-1].entered(stage, reused=reused)
+
+
+def track(
+    items: Iterable[T],
+    step: str,
+    total: int | None = None,
+    *,
+    remark: Callable[[], str] | None = None,
+) -> Iterator[T]:
+    """Iterate and report: ``for batch in track(batches, "PGD", total=8)``.
+
+    ``remark`` is asked for a few words after every item, such as a loss.
+    """
     listener = _listeners[-1]
-    listener.started(
-        step, total if total is not None or not isinstance(items, Sized) else len(items)
-    )
+    if total is None and isinstance(items, Sized):
+        total = len(items)
+    listener.started(step, total)
     try:
         for item in items:
             yield item
-            listener.advanced(step, "")
+            if remark is not None:
+                listener.noted(step, remark())
+            listener.advanced(step)
     finally:
         listener.finished(step)
-
-
-def note(step: str, text: str) -> None:
-    """Remark on a step that :func:`track` does not iterate, or between its advances."""
-    _listeners[-1].advanced(step, text)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 BLOCK = 1 << 20
+CODE = ("hardgate", "flows", "tasks", "pyproject.toml", "requirements.lock")
 # MLflow's client adds this file when it downloads a registered model; it is not the model's.
 NOT_OF_THE_MODEL = "registered_model_meta"
 
@@ -53,10 +54,13 @@ def sha256_tree(root: Path) -> str:
 
 
 def git_commit(root: Path) -> str:
-    """Name the commit of the code, with ``+changes`` when the work tree differs from it."""
+    """Name the commit of the code, with ``+changes`` when the code differs from it.
+
+    Params, suites and data may differ: they are digested on their own.
+    """
     try:
         commit = _git(root, "rev-parse", "HEAD")
-        changed = _git(root, "status", "--porcelain", "--untracked-files=no")
+        changed = _git(root, "status", "--porcelain", "--", *CODE)
     except (OSError, subprocess.CalledProcessError):
         return "not under version control"
     return f"{commit}+changes" if changed else commit

@@ -275,6 +275,7 @@ class Decision(Record):
     schema_version: Literal[1] = 1
     model: str
     version: str | None  # in the registry; None when there was nothing to register
+    made_from: Sha256  # everything it rests on
     findings: tuple[Finding, ...] = Field(min_length=1)
     objections: tuple[Objection, ...] = ()
     evidence: FileRecord | None

@@ -1,0 +1,76 @@
+"""Promotion: gates judge, evidence is signed, the registry gets a version and maybe an alias."""
+
+from __future__ import annotations
+
+from prefect import flow
+
+from hardgate import progress
+from hardgate.errors import RefusedError
+from hardgate.params import Params
+from hardgate.records import (
+    AttributionRecord,
+    CandidateRecord,
+    CorpusRecord,
+    DatasetRecord,
+    Decision,
+    EvaluationRecord,
+)
+from tasks import _dashboard, promotion
+
+
+@flow(name="promotion", validate_parameters=False)
+def promote(
+    params: Params,
+    dataset: DatasetRecord,
+    corpus: CorpusRecord,
+    candidate: CandidateRecord,
+    attributions: AttributionRecord,
+    evaluation: EvaluationRecord,
+) -> Decision:
+    """Decide on the candidate.
+
+    1. The records are one run's, and the model's bytes are those that were evaluated.
+    2. A standing decision about the very same things is given again.
+    3. The champion, if there is one, is measured on the same test split.
+    4. Every gate speaks.
+    5. The version is registered, whatever they said.
+    6. Evidence is signed over the bytes that the registry gives back.
+    7. Decision, report and evidence are attached to the version.
+    8. The alias ``challenger`` moves, last and only if every gate passed.
+    """
+    chain = promotion.Chain(
+        dataset=dataset,
+        corpus=corpus,
+        candidate=candidate,
+        attributions=attributions,
+        evaluation=evaluation,
+    )
+    promotion.check_chain(params, chain)
+    champion = promotion.find_champion(params.model)
+    if standing := promotion.recall(params, chain, champion):
+        progress.enter("promotion", reused=True)
+        return standing
+    progress.enter("promotion")
+    measured = {
+        **dataset.measurements,
+        **candidate.measurements,
+        **attributions.measurements,
+        **evaluation.measurements,
+        **promotion.measure_champion(params, chain, champion),
+    }
+    findings = promotion.judge(params, measured)
+    version = promotion.register(params, chain, measured)
+    evidence = promotion.attest(params, chain, version, measured, findings)
+    decision = promotion.conclude(params, chain, champion, version, findings, evidence)
+    promotion.nominate(decision, version)
+    _dashboard.show(decision)
+    return decision
+
+
+@flow(name="promotion", validate_parameters=False)
+def refuse(params: Params, refusal: RefusedError) -> Decision:
+    """Decide against data that broke their contract."""
+    progress.enter("promotion")
+    decision = promotion.refuse_data(params, refusal)
+    _dashboard.show(decision)
+    return decision

@@ -1,0 +1,20 @@
+"""Training: a candidate, fitted with the robust recipe."""
+
+from __future__ import annotations
+
+from prefect import flow
+
+from hardgate.params import Params
+from hardgate.records import CandidateRecord, CorpusRecord, DatasetRecord
+from tasks import _history, _store, training
+
+
+@flow(name="training", validate_parameters=False)
+def train(params: Params, dataset: DatasetRecord, corpus: CorpusRecord) -> CandidateRecord:
+    """Train the candidate."""
+    return _history.once(
+        "training",
+        params.model,
+        _store.candidate,
+        lambda: training.train(params, dataset, corpus),
+    )

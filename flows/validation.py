@@ -1,0 +1,20 @@
+"""Validation: the raw data keep their contract, or the run ends here."""
+
+from __future__ import annotations
+
+from prefect import flow
+
+from hardgate.params import Params
+from hardgate.records import DatasetRecord
+from tasks import _history, _store, validation
+
+
+@flow(name="validation", validate_parameters=False)
+def validate(params: Params) -> DatasetRecord:
+    """Judge and split the raw data."""
+    return _history.once(
+        "validation",
+        params.model,
+        _store.dataset,
+        lambda: validation.validate(params),
+    )

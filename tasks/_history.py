@@ -1,0 +1,102 @@
+"""What DVC remembers: which stages are up to date, and what a flow has just made.
+
+The flow runs stages in its own process and commits the results to the same ``dvc.lock`` that
+``dvc repro`` writes, so both doors share one history.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import yaml
+
+from hardgate import progress, provenance
+from hardgate.errors import IntegrityError, UnavailableError
+from hardgate.records import Record
+
+if TYPE_CHECKING:
+    from dvc.repo import Repo
+
+R = TypeVar("R", bound=Record)
+
+LOCK = Path("dvc.lock")
+PATIENCE = 60.0  # seconds to wait for another DVC command to let go of the repository
+
+
+@contextmanager
+def _repository() -> Iterator[Repo]:
+    os.environ.setdefault("DVC_NO_ANALYTICS", "1")
+    from dvc.repo import Repo  # one second, and only flows need it
+
+    logging.getLogger("dvc").setLevel(logging.ERROR)
+    with Repo(".") as repository:
+        yield repository
+
+
+def is_current(stage: str, model: str) -> bool:
+    """Ask DVC whether the stage's outputs are those of today's code, data and params."""
+    name = f"{stage}@{model}"
+    with _repository() as repository:
+        return not _patiently(repository.status, targets=[name])
+
+
+def remember(stage: str, model: str) -> None:
+    """Commit what the stage has just made, without running anything."""
+    with _repository() as repository:
+        _patiently(repository.commit, f"{stage}@{model}", force=True)
+
+
+def _patiently(call: Any, *arguments: Any, **options: Any) -> Any:
+    """Call DVC; wait while another of its commands holds the repository's lock."""
+    from dvc.exceptions import DvcException
+    from dvc.lock import LockError
+
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return call(*arguments, **options)
+        except LockError as error:
+            if time.monotonic() > deadline:
+                raise UnavailableError(
+                    "another dvc command holds this project; wait for it to end and run again"
+                ) from error
+            time.sleep(0.2)
+        except DvcException as error:
+            raise UnavailableError(f"dvc: {error}") from error
+
+
+def locked(model: str) -> dict[str, Any]:
+    """Read the part of ``dvc.lock`` that speaks of one model.
+
+    Raises
+    ------
+    IntegrityError
+        If the file is missing or cannot be read.
+    """
+    try:
+        stages = yaml.safe_load(LOCK.read_text(encoding="utf-8"))["stages"]
+        return {name: entry for name, entry in stages.items() if name.endswith(f"@{model}")}
+    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+        raise IntegrityError(f"{LOCK} cannot be read: {error}; run dvc repro") from error
+
+
+def locked_sha256(model: str) -> str:
+    """Digest that part."""
+    return provenance.sha256_json(locked(model))
+
+
+def once(stage: str, model: str, read: Callable[[str], R], run: Callable[[], R]) -> R:
+    """Read a stage's record back when DVC calls it up to date, or run the stage and commit it."""
+    if is_current(stage, model):
+        progress.enter(stage, reused=True)
+        return read(model)
+    progress.enter(stage)
+    record = run()
+    remember(stage, model)
+    return record

@@ -1,0 +1,273 @@
+"""What is asked of MLflow: one run per hardening, one registered version, one alias.
+
+Only promotion talks to the registry, and nothing here knows the word for the alias that puts a
+version into production: a person sets that one.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hardgate import state
+from hardgate.errors import UnavailableError
+from hardgate.records import Measurement
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+CHALLENGER = "challenger"
+IN_PRODUCTION = "champion"  # read, never written
+LIMIT = 1000  # metrics in one request
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered version, with what makes it this one and no other of the same name."""
+
+    name: str
+    version: str
+    created: int  # milliseconds since 1970, stamped by the registry
+    run_id: str
+    source: str
+
+
+def tracking_uri() -> str:
+    """Name the MLflow server, or the embedded database of the state folder."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{_embedded().resolve()}/mlflow.db"
+
+
+def _embedded() -> Path:
+    return state.room("mlflow")
+
+
+@contextmanager
+def _spoken_to() -> Iterator[MlflowClient]:
+    """Give a client; what goes wrong with the server is said in our words."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+    import mlflow  # four seconds: not before it is needed
+    from mlflow.exceptions import MlflowException
+
+    logging.getLogger("mlflow").setLevel(logging.ERROR)
+    logging.getLogger("alembic").setLevel(logging.ERROR)
+    uri = tracking_uri()
+    mlflow.set_tracking_uri(uri)
+    try:
+        yield mlflow.MlflowClient()
+    except MlflowException as error:
+        raise UnavailableError(
+            f"the MLflow registry at {uri} did not do as asked: {error.message}; nothing was "
+            "promoted; see that it runs and lets you in, then run again: finished stages are kept"
+        ) from error
+
+
+def check() -> None:
+    """Ask the registry for anything at all, so that a run fails before its work, not after."""
+    with _spoken_to() as client:
+        client.search_experiments(max_results=1)
+
+
+def experiment(client: MlflowClient, model: str) -> str:
+    """Find or make the experiment of a model."""
+    found = client.get_experiment_by_name(model)
+    if found is not None:
+        return str(found.experiment_id)
+    local = tracking_uri().startswith("sqlite:")
+    place = (_embedded() / "artifacts" / model).resolve().as_uri() if local else None
+    return str(client.create_experiment(model, artifact_location=place))
+
+
+@contextmanager
+def run(model: str, tags: Mapping[str, str]) -> Iterator[str]:
+    """Open an MLflow run for the length of the block; it fails when the block does."""
+    with _spoken_to() as client:
+        run_id = client.create_run(
+            experiment(client, model), run_name="harden", tags=dict(tags)
+        ).info.run_id
+        try:
+            yield run_id
+        except BaseException:
+            client.set_terminated(run_id, "FAILED")
+            raise
+        client.set_terminated(run_id)
+
+
+def log_stage(
+    parent: str,
+    stage: str,
+    measurements: Mapping[str, Measurement],
+    files: Sequence[Path],
+    *,
+    history: Sequence[Mapping[str, float]] = (),
+) -> None:
+    """Log one stage as a child run: its numbers, both ends of their intervals, and its files.
+
+    ``history`` holds one row per epoch and becomes charts.
+    """
+    from mlflow.entities import Metric
+
+    now = int(time.time() * 1000)
+    metrics = [
+        Metric(f"{name}{end}", value, now, 0)
+        for name, measured in measurements.items()
+        for end, value in _ends(measured)
+    ]
+    metrics += [
+        Metric(name, value, now, step)
+        for step, row in enumerate(history)
+        for name, value in row.items()
+        if name != "epoch" and value == value  # NaN: not measured in this epoch
+    ]
+    with _spoken_to() as client:
+        info = client.get_run(parent).info
+        child = client.create_run(
+            info.experiment_id, run_name=stage, tags={"mlflow.parentRunId": parent}
+        ).info.run_id
+        for first in range(0, len(metrics), LIMIT):
+            client.log_batch(child, metrics=metrics[first : first + LIMIT])
+        for file in files:
+            if file.is_dir():
+                client.log_artifacts(child, str(file), file.name)
+            else:
+                client.log_artifact(child, str(file))
+        client.set_terminated(child)
+
+
+def _ends(measured: Measurement) -> Iterator[tuple[str, float]]:
+    yield "", measured.value
+    if measured.interval != "exact":
+        yield "/lower", measured.lower
+        yield "/upper", measured.upper
+
+
+def log_files(run_id: str, files: Mapping[Path, str]) -> None:
+    """Copy files or folders to a run, each into the artifact folder named."""
+    with _spoken_to() as client:
+        for path, folder in files.items():
+            if path.is_dir():
+                client.log_artifacts(run_id, str(path), folder)
+            else:
+                client.log_artifact(run_id, str(path), folder)
+
+
+def log_params(run_id: str, params: Mapping[str, Any]) -> None:
+    """Log the flat params of a run; MLflow keeps the first 6,000 signs of each."""
+    from mlflow.entities import Param
+
+    entries = [Param(name, str(value)[:6000]) for name, value in params.items()]
+    with _spoken_to() as client:
+        for first in range(0, len(entries), 100):
+            client.log_batch(run_id, params=entries[first : first + 100])
+
+
+def register(
+    run_id: str,
+    name: str,
+    directory: Path,
+    *,
+    example: Any,
+    output: Any,
+    requirements: Sequence[str],
+) -> Version:
+    """Log a model directory with signature and input example, and register it as a version.
+
+    The model is MLflow's ``pyfunc`` kind with ``hardgate.serving`` as its loader: nothing is
+    pickled, and loading it runs no code that came with it.
+    """
+    with _spoken_to() as client:
+        import mlflow
+        from mlflow.models import infer_signature
+
+        with mlflow.start_run(run_id=run_id):
+            logged = mlflow.pyfunc.log_model(
+                name="model",
+                loader_module="hardgate.serving",
+                data_path=str(directory),
+                signature=infer_signature(example, output),
+                input_example=example,
+                pip_requirements=list(requirements),
+            )
+        if not _exists(client, name):
+            client.create_registered_model(name)
+        made = client.create_model_version(name, logged.model_uri, run_id)
+        return Version(
+            name=name,
+            version=str(made.version),
+            created=int(made.creation_timestamp),
+            run_id=run_id,
+            source=str(made.source),
+        )
+
+
+def _exists(client: MlflowClient, name: str) -> bool:
+    return bool(client.search_registered_models(f"name = '{name}'", max_results=1))
+
+
+def describe(version: Version, text: str, tags: Mapping[str, str]) -> None:
+    """Say on the version's page, in words, what was decided."""
+    with _spoken_to() as client:
+        client.update_model_version(version.name, version.version, description=text)
+        for key, value in tags.items():
+            client.set_model_version_tag(version.name, version.version, key, value)
+
+
+def nominate(version: Version) -> None:
+    """Point ``challenger`` at a version: the last call of a promotion that passed."""
+    with _spoken_to() as client:
+        client.set_registered_model_alias(version.name, CHALLENGER, version.version)
+
+
+def find(name: str, *, version: str | None = None, alias: str | None = None) -> Version | None:
+    """Look up a version by number or alias; None if there is none."""
+    with _spoken_to() as client:
+        if not _exists(client, name):
+            return None
+        aliases = client.get_registered_model(name).aliases
+        number = version if version is not None else aliases.get(alias or "")
+        if number is None:
+            return None
+        found = client.search_model_versions(f"name = '{name}'")
+        for entry in found:
+            if str(entry.version) == str(number):
+                return Version(
+                    name=name,
+                    version=str(entry.version),
+                    created=int(entry.creation_timestamp),
+                    run_id=str(entry.run_id),
+                    source=str(entry.source),
+                )
+        return None
+
+
+def fetch_model(version: Version, into: Path) -> Path:
+    """Download the registered bytes of a version, replacing what stands there."""
+    with _spoken_to():
+        import mlflow
+
+        shutil.rmtree(into, ignore_errors=True)
+        into.mkdir(parents=True)
+        mlflow.artifacts.download_artifacts(
+            artifact_uri=f"models:/{version.name}/{version.version}", dst_path=str(into)
+        )
+    return into
+
+
+def fetch_files(run_id: str, folder: str, into: Path) -> Path:
+    """Download an artifact folder of a run."""
+    with _spoken_to():
+        import mlflow
+
+        into.mkdir(parents=True, exist_ok=True)
+        return Path(
+            mlflow.artifacts.download_artifacts(
+                artifact_uri=f"runs:/{run_id}/{folder}", dst_path=str(into)
+            )
+        )

@@ -1,0 +1,106 @@
+"""Gather what ``hardgate verify`` compares: files of the project, and the registry's entry."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+
+from hardgate import candidates, gates, params, records, region, state
+from hardgate.errors import IntegrityError, ParamsError
+from hardgate.evidence import verification
+from hardgate.evidence.spotcheck import Material
+from hardgate.evidence.verification import Check, Ground, Spot
+from hardgate.params import Params
+from hardgate.records import Decision
+from tasks import _history, _registry, _store, promotion
+from tasks._registry import Version
+
+SUBJECT = re.compile(r"(?P<model>[^/@]+)(?:/(?P<version>[0-9]+)|@(?P<alias>[^/@]+))?")
+
+
+def verify(subject: str, *, sample: int, seed: int | None) -> tuple[Check, ...]:
+    """Check the evidence of ``MODEL``, ``MODEL/VERSION`` or ``MODEL@ALIAS``.
+
+    A model alone means the version of its last decision. The model's bytes, the evidence and the
+    outcomes are those that the registry gives; data, params and policy are this project's.
+
+    Raises
+    ------
+    ParamsError
+        If the subject names nothing that can be checked.
+    """
+    parts = SUBJECT.fullmatch(subject)
+    if parts is None:
+        raise ParamsError(f"{subject!r} is not MODEL, MODEL/VERSION or MODEL@ALIAS")
+    model = parts["model"]
+    settings = params.load(model)
+    version = _version(model, parts["version"], parts["alias"])
+    folder = state.room("verification") / model
+    shutil.rmtree(folder, ignore_errors=True)
+    evidence = _registry.fetch_files(version.run_id, promotion.EVIDENCE_FOLDER, folder)
+    directory = _registry.fetch_model(version, folder / "model")
+    ground = Ground(
+        evidence=evidence / promotion.EVIDENCE,
+        trusted=state.room("keys") / "trusted",
+        model=model,
+        directory=directory,
+        model_signature=evidence / promotion.SIGNATURE,
+        root=_store.ROOT,
+        params=records.to_plain(settings),
+        threat=records.to_plain(settings.threat),
+        policy=records.to_plain(settings)["promotion"]["gates"],
+        dvc_lock=_history.locked(model),
+        commit=_store.commit(),
+        outcomes=evidence / "outcomes.jsonl",
+        registry=promotion.entry(version),
+        judge=lambda measured: gates.decide(settings.promotion.gates, measured),
+        now=datetime.now(UTC),
+        spot=_spot(settings, directory, sample, seed) if sample else None,
+    )
+    return verification.verify(ground)
+
+
+def _version(model: str, number: str | None, alias: str | None) -> Version:
+    if number is None and alias is None:
+        path = _store.directory(model, promotion.STAGE) / promotion.DECISION
+        if not path.is_file():
+            raise ParamsError(
+                f"{path} is missing: {model} has no decision here yet; run hardgate harden {model},"
+                f" or name a version as {model}/1"
+            )
+        number = records.read(Decision, path).version
+        if number is None:
+            raise ParamsError(
+                f"the last decision refused the data of {model}; no version was registered"
+            )
+    found = _registry.find(model, version=number, alias=alias)
+    if found is None:
+        raise ParamsError(
+            f"the registry has no {model}{f'/{number}' if number else f'@{alias}'}; "
+            f"it is asked at {_registry.tracking_uri()}"
+        )
+    return found
+
+
+def _spot(settings: Params, directory: Path, sample: int, seed: int | None) -> Spot:
+    """Gather what outcomes are run again with; the choice is fresh unless a seed repeats one."""
+    dataset, evaluation = _store.dataset(settings.model), _store.evaluation(settings.model)
+    model = candidates.load(promotion.weights(directory), torch.device("cpu"))
+    with_test = _store.ROOT / dataset.test.path
+    if not with_test.is_file():
+        raise IntegrityError(f"{with_test} is missing; the spot check needs the test split")
+    return Spot(
+        material=Material(
+            predict=model,
+            test=with_test,
+            attacked={name: file.path for name, file in evaluation.adversarial.items()},
+            region=region.build(settings.threat, dataset.input),
+        ),
+        samples=sample,
+        seed=secrets.randbits(32) if seed is None else seed,
+    )

@@ -1,0 +1,409 @@
+"""Promotion: gates judge, evidence is signed, and the registry gets a version either way."""
+
+from __future__ import annotations
+
+import csv
+import getpass
+import logging
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from hardgate import (
+    candidates,
+    gates,
+    measurements,
+    provenance,
+    quality,
+    records,
+    serving,
+    state,
+    statistics,
+)
+from hardgate.errors import IntegrityError, RefusedError
+from hardgate.evidence import model_signature, outcomes, signing, statement
+from hardgate.evidence.statement import OutcomesRecord, Predicate, RegistryEntry
+from hardgate.params import Params
+from hardgate.records import (
+    AttributionRecord,
+    CandidateRecord,
+    CorpusRecord,
+    DatasetRecord,
+    Decision,
+    EvaluationRecord,
+    FileRecord,
+    Finding,
+    Measurement,
+    Record,
+    Verdict,
+)
+from tasks import _history, _registry, _store
+from tasks._registry import Version
+
+STAGE = "promotion"
+DECISION = "decision.json"
+EVIDENCE = "evidence.dsse.json"
+SIGNATURE = "model.sig"
+REPORT = "report.html"
+LOCK = Path("requirements.lock")
+EVIDENCE_FOLDER = "evidence"  # in the MLflow run
+
+
+class Chain(Record):
+    """The records of one run, from raw data to measurements; each made from the one before."""
+
+    dataset: DatasetRecord
+    corpus: CorpusRecord
+    candidate: CandidateRecord
+    attributions: AttributionRecord
+    evaluation: EvaluationRecord
+
+    @property
+    def sha256(self) -> str:
+        """Digest of all of them."""
+        return _store.digest(self)
+
+
+@task(cache_policy=NO_CACHE, persist_result=False)
+def check_chain(params: Params, chain: Chain) -> None:
+    """Refuse records that are not one run's, and model bytes that are not those evaluated.
+
+    Raises
+    ------
+    IntegrityError
+        Names the stage whose record does not fit.
+    """
+    links = {
+        "augmentation": (chain.corpus.made_from, chain.dataset),
+        "training": (chain.candidate.made_from, chain.corpus),
+        "explanation": (chain.attributions.made_from, chain.candidate),
+        "evaluation": (chain.evaluation.made_from, chain.candidate),
+    }
+    for stage, (made_from, before) in links.items():
+        if made_from != _store.digest(before):
+            raise IntegrityError(
+                f"the record of {stage} was made from another run's files; delete "
+                f"{_store.directory(params.model, stage)} and run again"
+            )
+    found = provenance.sha256_tree(chain.candidate.directory)
+    if found != chain.candidate.model_sha256:
+        raise IntegrityError(
+            f"{chain.candidate.directory} has changed since it was trained: its digest is "
+            f"{found[:12]}, the record says {chain.candidate.model_sha256[:12]}; delete it and "
+            "run again"
+        )
+
+
+@task(cache_policy=NO_CACHE, persist_result=False)
+def find_champion(model: str) -> str | None:
+    """Look up which version is in production, if any."""
+    version = _registry.find(model, alias=_registry.IN_PRODUCTION)
+    return None if version is None else version.version
+
+
+@task(cache_policy=NO_CACHE, persist_result=False)
+def measure_champion(params: Params, chain: Chain, champion: str | None) -> dict[str, Measurement]:
+    """Measure the champion, if there is one, on the candidate's own test split."""
+    exists = {measurements.CHAMPION_EXISTS: statistics.exact(float(champion is not None), 1)}
+    version = champion and _registry.find(params.model, version=champion)
+    if not version:
+        return exists
+    folder = _registry.fetch_model(version, state.room("champions") / params.model)
+    try:
+        model = candidates.load(weights(folder), torch.device("cpu"))
+        test = _store.split(chain.dataset.test)
+        with torch.no_grad():
+            logits = torch.cat([model(inputs) for inputs, _ in test.batches(512)])
+        found = quality.measure(
+            test.labels.numpy(), torch.softmax(logits.double(), 1).numpy(), seed=params.seed
+        )
+    except (IntegrityError, RuntimeError) as error:
+        # Unmeasured is a refusal of the gate that compares; the reason belongs in the log.
+        logging.getLogger(__name__).warning("the champion could not be measured: %s", error)
+        return exists
+    return exists | {measurements.champion(metric): value for metric, value in found.items()}
+
+
+def weights(folder: Path) -> Path:
+    """Find the model directory within what MLflow keeps around it."""
+    found = sorted(folder.rglob(candidates.WEIGHTS))
+    if len(found) != 1:
+        raise IntegrityError(f"{folder} holds {len(found)} files {candidates.WEIGHTS}, expected 1")
+    return found[0].parent
+
+
+@task(cache_policy=NO_CACHE, persist_result=False)
+def judge(params: Params, measured: Mapping[str, Measurement]) -> tuple[Finding, ...]:
+    """Let every gate of the policy speak."""
+    return gates.decide(params.promotion.gates, measured)
+
+
+@task(cache_policy=NO_CACHE, persist_result=False)
+def register(params: Params, chain: Chain, measured: Mapping[str, Measurement]) -> Version:
+    """Log the run and register the model as a version, whatever the gates said."""
+    tags = {"hardgate.model": params.model, "hardgate.commit": _store.commit()}
+    with _registry.run(params.model, tags) as run_id:
+        _registry.log_params(run_id, _flat(records.to_plain(params)))
+        _log_stages(run_id, params.model, chain)
+        _registry.log_stage(run_id, STAGE, measured, ())
+        example = serving.example(chain.dataset.input, _store.split(chain.dataset.test))
+        return _registry.register(
+            run_id,
+            params.model,
+            chain.candidate.directory,
+            example=example,
+            output=serving.open_model(chain.candidate.directory).predict(example),
+            requirements=_requirements(),
+        )
+
+
+def _log_stages(run_id: str, model: str, chain: Chain) -> None:
+    history = [
+        {name: float(value) for name, value in row.items() if value}
+        for row in _rows(chain.candidate.history.path)
+    ]
+    files = {
+        "validation": (chain.dataset, [chain.dataset.data_docs]),
+        "augmentation": (chain.corpus, []),
+        "training": (chain.candidate, [chain.candidate.history.path]),
+        "explanation": (chain.attributions, [plot.path for plot in chain.attributions.plots]),
+        "evaluation": (chain.evaluation, [plot.path for plot in chain.evaluation.plots]),
+    }
+    for stage, (record, paths) in files.items():
+        _registry.log_stage(
+            run_id,
+            stage,
+            getattr(record, "measurements", {}),
+            [_store.directory(model, stage) / _store.RECORD, *paths],
+            history=history if stage == "training" else (),
+        )
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _requirements() -> list[str]:
+    """Name what a serving host must install: this library, and the exact arithmetic."""
+    from importlib.metadata import version
+
+    return [f"{name}=={version(name)}" for name in ("hardgate", "torch", "numpy", "pandas")]
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Spell nested params as dotted keys, as ``-S`` takes them."""
+    if isinstance(value, dict) and value:
+        items = value.items()
+    elif isinstance(value, list) and value:
+        items = {str(at): item for at, item in enumerate(value)}.items()
+    else:
+        return {prefix: value}
+    flat: dict[str, Any] = {}
+    for key, item in items:
+        flat |= _flat(item, f"{prefix}.{key}" if prefix else str(key))
+    return flat
+
+
+@task(cache_policy=NO_CACHE, persist_result=False)
+def attest(
+    params: Params,
+    chain: Chain,
+    version: Version,
+    measured: Mapping[str, Measurement],
+    findings: tuple[Finding, ...],
+) -> FileRecord:
+    """Sign evidence over the registered bytes, fetched back from the registry."""
+    directory = _store.directory(params.model, STAGE)
+    trusted = state.room("keys") / "trusted"
+    model = _registry.fetch_model(version, directory / "model")
+    signature = model_signature.sign(
+        model,
+        directory / SIGNATURE,
+        private=state.room("keys") / "model.pem",
+        trusted=trusted,
+    )
+    stored = outcomes.read(chain.evaluation.outcomes.path)
+    plain = records.to_plain(params)
+    now = datetime.now(UTC).replace(microsecond=0)
+    predicate = Predicate(
+        model=params.model,
+        classes=len(chain.dataset.input.classes),
+        registry=entry(version),
+        files=statement.files_of(model),
+        model_signature_sha256=signature,
+        data=chain.dataset.source,
+        splits=tuple(
+            FileRecord(path=split.path, sha256=split.sha256)
+            for split in (chain.dataset.train, chain.dataset.held_out, chain.dataset.test)
+        ),
+        params=statement.section(plain),
+        threat=statement.section(plain["threat"]),
+        policy=statement.section(plain[STAGE]["gates"]),
+        dvc_lock=statement.section(_history.locked(params.model)),
+        environment=_store.file(LOCK),
+        commit=_store.commit(),
+        seeds=dict.fromkeys(_store.STAGES, params.seed),
+        measurements=dict(measured),
+        outcomes=OutcomesRecord(
+            sha256=stored.sha256,
+            merkle_root=stored.tree.root.hex(),
+            leaves=stored.tree.size,
+            attacks=tuple(stored.outcomes.attacks),
+        ),
+        findings=findings,
+        decision=statement.decide(findings),
+        submitted_by=submitter(),
+        issued_at=now,
+        valid_until=now + timedelta(days=params.promotion.valid_days),
+    )
+    uri = os.environ.get("HARDGATE_SIGNER") or f"file2:{state.room('keys') / 'evidence.pem'}"
+    signer = signing.open_signer(
+        uri, trusted=trusted, keyid=os.environ.get("HARDGATE_SIGNER_KEYID")
+    )
+    path = directory / EVIDENCE
+    records.write_bytes(path, signing.sign(statement.payload(statement.state(predicate)), signer))
+    return _store.file(path)
+
+
+def entry(version: Version) -> RegistryEntry:
+    """Describe a version as evidence does."""
+    return RegistryEntry(
+        name=version.name,
+        version=version.version,
+        created_at=version.created,
+        run_id=version.run_id,
+        source=version.source,
+    )
+
+
+def submitter() -> str:
+    """Name who runs this: the registry's user when one is set, else the machine's."""
+    return os.environ.get("MLFLOW_TRACKING_USERNAME") or getpass.getuser()
+
+
+@task(cache_policy=NO_CACHE, persist_result=False)
+def conclude(
+    params: Params,
+    chain: Chain,
+    champion: str | None,
+    version: Version,
+    findings: tuple[Finding, ...],
+    evidence: FileRecord,
+) -> Decision:
+    """Write the decision and the report, and attach both and the evidence to the run."""
+    from tasks import _reporting
+
+    directory = _store.directory(params.model, STAGE)
+    now = datetime.now(UTC).replace(microsecond=0)
+    decision = Decision(
+        model=params.model,
+        version=version.version,
+        made_from=basis(params, chain, champion),
+        findings=findings,
+        evidence=evidence,
+        report=directory / REPORT,
+        decided_at=now.isoformat(),
+        valid_until=(now + timedelta(days=params.promotion.valid_days)).isoformat(),
+    )
+    records.write(decision, directory / DECISION)
+    _reporting.write(params, chain, decision, directory / REPORT)
+    _registry.log_files(
+        version.run_id,
+        {
+            directory / REPORT: "report",
+            directory / DECISION: "report",
+            directory / EVIDENCE: EVIDENCE_FOLDER,
+            directory / SIGNATURE: EVIDENCE_FOLDER,
+            chain.evaluation.outcomes.path: EVIDENCE_FOLDER,
+        },
+    )
+    _registry.describe(version, _words(decision), _tags(decision))
+    return decision
+
+
+@task(cache_policy=NO_CACHE, persist_result=False)
+def nominate(decision: Decision, version: Version) -> None:
+    """Point ``challenger`` at the version, if every gate passed: the last call of all."""
+    if decision.promoted:
+        _registry.nominate(version)
+
+
+def _words(decision: Decision) -> str:
+    """Say on the version's page what was decided and what to do."""
+    lines = [
+        f"- {finding.gate}: {finding.verdict.value}, "
+        + (f"{finding.observed.value:.4g}" if finding.observed else "not measured")
+        + f" ({finding.condition})"
+        for finding in decision.findings
+    ]
+    head = (
+        "Passed every gate. To approve it, add the alias `champion`."
+        if decision.promoted
+        else "Refused. The gates that said no tell why below; see docs/gates.md for what to do."
+    )
+    return "\n".join([head, "", *lines, "", f"Evidence holds until {decision.valid_until}."])
+
+
+def _tags(decision: Decision) -> dict[str, str]:
+    refused = [f.gate for f in decision.findings if f.verdict is not Verdict.PASSED]
+    return {
+        "gate.status": "passed" if decision.promoted else "refused",
+        "gate.refused_by": ", ".join(refused) or "none",
+        "gate.valid_until": decision.valid_until,
+        "gate.report": "artifacts of the run, report/report.html",
+    }
+
+
+def basis(params: Params, chain: Chain, champion: str | None) -> str:
+    """Digest everything a decision rests on, but the clock."""
+    return provenance.sha256_json([params.digest(STAGE), chain.sha256, champion])
+
+
+@task(cache_policy=NO_CACHE, persist_result=False)
+def recall(params: Params, chain: Chain, champion: str | None) -> Decision | None:
+    """Give the standing decision, if it is about the same things and still holds."""
+    directory = _store.directory(params.model, STAGE)
+    if not all((directory / name).is_file() for name in (DECISION, EVIDENCE, SIGNATURE, REPORT)):
+        return None
+    decision = records.read(Decision, directory / DECISION)
+    holds = (
+        decision.made_from == basis(params, chain, champion)
+        and datetime.now(UTC) < datetime.fromisoformat(decision.valid_until)
+        and decision.evidence == _store.file(directory / EVIDENCE)
+        and _registry.find(params.model, version=decision.version) is not None
+    )
+    return decision if holds else None
+
+
+@task(cache_policy=NO_CACHE, persist_result=False)
+def refuse_data(params: Params, refusal: RefusedError) -> Decision:
+    """Decide against data that broke their contract: nothing to register, every gate listed."""
+    from tasks import _reporting
+
+    directory = _store.fresh(params.model, STAGE)
+    now = datetime.now(UTC).replace(microsecond=0)
+    broken = {
+        measurements.EXPECTATIONS: statistics.exact(max(1, len(refusal.objections)), 1),
+        measurements.EXPECTATIONS_FAILED: statistics.exact(len(refusal.objections), 1),
+    }
+    decision = Decision(
+        model=params.model,
+        version=None,
+        made_from=provenance.sha256_json([params.digest(STAGE), str(refusal)]),
+        findings=gates.decide(params.promotion.gates, broken),
+        objections=refusal.objections,
+        evidence=None,
+        report=directory / REPORT,
+        decided_at=now.isoformat(),
+        valid_until=now.isoformat(),
+    )
+    records.write(decision, directory / DECISION)
+    _reporting.write_refusal(params, decision, directory / REPORT)
+    return decision

@@ -1,0 +1,56 @@
+"""Training: fit the architecture with the recipe, inside the threat."""
+
+from __future__ import annotations
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from hardgate import candidates, devices, provenance, region, state, training
+from hardgate.params import Params
+from hardgate.records import CandidateRecord, CorpusRecord, DatasetRecord
+from tasks import _store
+
+
+@task(cache_policy=NO_CACHE, persist_result=False)
+def train(params: Params, dataset: DatasetRecord, corpus: CorpusRecord) -> CandidateRecord:
+    """Train the candidate, going on from a killed run's checkpoint when there is one."""
+    directory = _store.fresh(params.model, "training")
+    made_from = _store.digest(corpus)
+    fitted = training.fit(
+        params.training,
+        dataset.input,
+        region.build(params.threat, dataset.input),
+        _store.split(corpus.train),
+        _store.split(dataset.held_out),
+        seed=params.seed,
+        device=devices.pick(),
+        checkpoint=state.room("checkpoints") / f"{params.model}.safetensors",
+        identity=provenance.sha256_json([params.digest("training"), made_from]),
+    )
+    candidates.save(directory / "model", params.training.architecture, dataset.input, fitted.model)
+    return _store.keep(
+        CandidateRecord(
+            model=params.model,
+            made_from=made_from,
+            directory=directory / "model",
+            model_sha256=provenance.sha256_tree(directory / "model"),
+            architecture=params.training.architecture.name,
+            recipe=params.training.recipe.recipe,
+            weights=sum(weight.numel() for weight in fitted.model.parameters()),
+            epochs=fitted.epochs,
+            best_epoch=fitted.best_epoch,
+            stopped=fitted.stopped,
+            seconds=fitted.seconds,
+            measurements={},
+            history=_store.file(directory / "history.csv"),
+            seed=params.seed,
+            params_sha256=params.digest("training"),
+            commit=_store.commit(),
+        ),
+        model=params.model,
+        stage="training",
+    )
+
+
+if __name__ == "__main__":
+    _store.door(lambda p: train.fn(p, _store.dataset(p.model), _store.corpus(p.model)))

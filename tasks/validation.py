@@ -1,0 +1,92 @@
+"""Validation: the raw data against their suite, then into splits that nothing leaks between."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import torch
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from hardgate import measurements, region, samples, splits, state, statistics
+from hardgate.datasets import Encoded
+from hardgate.errors import RefusedError
+from hardgate.params import Params
+from hardgate.records import DatasetRecord, Measurement, SplitRecord
+from hardgate.samples import Samples
+from hardgate.splits import Assignment
+from tasks import _expectations, _store
+
+
+@task(cache_policy=NO_CACHE, persist_result=False)
+def validate(params: Params) -> DatasetRecord:
+    """Read the raw data, judge them, split them, and write what the later stages read.
+
+    Raises
+    ------
+    RefusedError
+        If the data break an expectation; names it, the column and the first rows.
+    """
+    directory = _store.fresh(params.model, "validation")
+    suite = Path("expectations") / f"{params.model}.json"
+    raw = params.dataset.load(_store.ROOT, cache=state.room("data"))
+    assignment = splits.assign(raw, params.validation, seed=params.seed)
+    judged = _expectations.judge(
+        pd.concat([raw.frame, splits.audit(raw, assignment)], axis=1),
+        suite,
+        model=params.model,
+        data_docs=directory / "data_docs",
+    )
+    if judged.objections:
+        raise RefusedError(
+            _expectations.refusal(params.model, judged.objections), judged.objections
+        )
+    encoded = params.dataset.encode(raw, assignment.rows("train"))
+    region.build(params.threat, encoded.spec)  # a threat that does not fit the data ends here
+    train, held_out, test = (_write(encoded, assignment, name, directory) for name in splits.SPLITS)
+    return _store.keep(
+        DatasetRecord(
+            model=params.model,
+            source=raw.files,
+            input=encoded.spec,
+            train=train,
+            held_out=held_out,
+            test=test,
+            suite=_store.file(suite),
+            expectations=judged.expectations,
+            data_docs=directory / "data_docs",
+            measurements=_measure(judged.expectations, len(raw.frame)),
+            seed=params.seed,
+            params_sha256=params.digest("validation"),
+            commit=_store.commit(),
+        ),
+        model=params.model,
+        stage="validation",
+    )
+
+
+def _write(encoded: Encoded, assignment: Assignment, split: str, directory: Path) -> SplitRecord:
+    rows = assignment.rows(split)
+    return samples.write(
+        Samples(
+            torch.from_numpy(encoded.inputs[rows]),
+            torch.from_numpy(encoded.labels[rows]),
+            torch.from_numpy(rows),
+        ),
+        directory / f"{split}.safetensors",
+        root=_store.ROOT,
+        classes=len(encoded.spec.classes),
+    )
+
+
+def _measure(expectations: int, rows: int) -> dict[str, Measurement]:
+    """State that every expectation held; data that broke one never come this far."""
+    return {
+        measurements.EXPECTATIONS: statistics.exact(expectations, rows),
+        measurements.EXPECTATIONS_FAILED: statistics.exact(0, rows),
+    }
+
+
+if __name__ == "__main__":
+    _store.door(validate.fn)
