@@ -63,8 +63,9 @@ def frozen(model: nn.Module) -> Iterator[nn.Module]:
     """
     modes = [(module, module.training) for module in model.modules()]
     wanted = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
-    model.eval()
     try:
+        for module, _ in modes:  # not eval(): an exported module refuses it, others do more in it
+            module.training = False
         for parameter, _ in wanted:
             parameter.requires_grad_(False)
         yield model
