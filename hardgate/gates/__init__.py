@@ -1,8 +1,8 @@
-"""Gates: one question of the evidence each. To add one: write its file, name it in the union below,
-and give it a paragraph in docs/gates.md.
+"""Gates: one question of the evidence each.
 
-Read :mod:`~hardgate.gates.questions` first, then any gate. A policy is the list of gates that a
-model must pass; an empty one, or one that asks the same twice, is refused.
+To add one: write its file, name it in the union below, give it a paragraph in docs/gates.md. Read
+:mod:`~hardgate.gates.questions` first, then any gate. A policy is the list of gates that a model
+must pass; an empty one, or one that asks the same twice, is refused.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ class CleanQualityGate(Record):
     def _means_something(self) -> Self:
         if self.metric == "auc" and self.bound <= 0.5:
             raise ValueError(f"bound: an AUC of {self.bound:g} is no better than guessing")
-        if self.bound < 1 and self.margin >= 1 - self.bound:
+        if 1 - self.margin <= self.bound < 1:
             raise ValueError(
                 f"margin: {self.margin:g} switches the comparison off, for no champion less "
                 f"{self.margin:g} lies above the bound {self.bound:g}"

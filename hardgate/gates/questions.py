@@ -129,4 +129,4 @@ def gravest(findings: Sequence[Finding]) -> Finding:
 
 def paragraph(kind: str) -> str:
     """Name a gate's paragraph in docs/gates.md: ``robust_accuracy`` has "Robust accuracy"."""
-    return kind.replace("_", " ").capitalize()
+    return kind.replace("_", " ").capitalize().replace(" auc", " AUC")
