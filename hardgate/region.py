@@ -39,6 +39,9 @@ class Region(Protocol):
     def step(self, gradient: Tensor, step_size: float) -> Tensor:
         """Give the step of steepest ascent, in the inputs' own units."""
 
+    def step_along(self, gradient: Tensor, step_size: float) -> Tensor:
+        """Give a step along the gradient itself, as long as a step of steepest ascent."""
+
     def project(self, perturbed: Tensor, clean: Tensor) -> Tensor:
         """Bring inputs back into the region: cheap, integers and last bits left aside."""
 
@@ -92,6 +95,11 @@ class ImageRegion:
         if self.norm == "Linf":
             return step_size * gradient.sign()
         return step_size * _unit(gradient)
+
+    def step_along(self, gradient: Tensor, step_size: float) -> Tensor:
+        """Step along the gradient; for Linf as long as the diagonal of a sign step."""
+        length = gradient[0].numel() ** 0.5 if self.norm == "Linf" else 1.0
+        return step_size * length * _unit(gradient)
 
     def project(self, perturbed: Tensor, clean: Tensor) -> Tensor:
         """Clip to the ball and to [0, 1]; this is exact for Linf."""
@@ -151,6 +159,13 @@ class TableRegion:
         if self.norm == "Linf":
             return step_size * rules.scale * scaled.sign()
         return step_size * rules.scale * _unit(scaled)
+
+    def step_along(self, gradient: Tensor, step_size: float) -> Tensor:
+        """Step along the gradient in scaled units; where relations bind, its sign misleads."""
+        rules = self._rules(gradient)
+        scaled = gradient.nan_to_num(nan=0.0) * rules.scale * rules.movable
+        length = float(rules.movable.sum()) ** 0.5 if self.norm == "Linf" else 1.0
+        return step_size * length * rules.scale * _unit(scaled)
 
     def project(self, perturbed: Tensor, clean: Tensor) -> Tensor:
         """Project onto ball, box and relations in turn."""

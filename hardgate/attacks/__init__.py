@@ -16,8 +16,22 @@ from typing import Annotated
 
 from pydantic import Field
 
+from hardgate.attacks.constrained_pgd import ConstrainedPGD
+from hardgate.attacks.constrained_search import ConstrainedSearch
 from hardgate.attacks.images import APGDCE, APGDT, FGSM, PGD, Square
 
-Attack = Annotated[FGSM | PGD | APGDCE | APGDT | Square, Field(discriminator="name")]
+Attack = Annotated[
+    FGSM | PGD | APGDCE | APGDT | Square | ConstrainedPGD | ConstrainedSearch,
+    Field(discriminator="name"),
+]
 
-__all__ = ["APGDCE", "APGDT", "FGSM", "PGD", "Attack", "Square"]
+__all__ = [
+    "APGDCE",
+    "APGDT",
+    "FGSM",
+    "PGD",
+    "Attack",
+    "ConstrainedPGD",
+    "ConstrainedSearch",
+    "Square",
+]

@@ -55,6 +55,13 @@ def gradient_of(loss: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
     return gradient
 
 
+def margin(logits: Tensor, labels: Tensor) -> Tensor:
+    """Measure the label's logit above the best other one, shape ``(n,)``; negative is wrong."""
+    index = labels.unsqueeze(1)
+    others = logits.scatter(1, index, -torch.inf).amax(dim=1)
+    return logits.gather(1, index).squeeze(1) - others
+
+
 @contextmanager
 def frozen(model: nn.Module) -> Iterator[nn.Module]:
     """Put a model into evaluation mode without parameter gradients; put back what was found.

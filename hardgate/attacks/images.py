@@ -12,7 +12,6 @@ loss needs four classes. What it returns is checked against the region before an
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
@@ -22,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hardgate.attacks.ascent import frozen
+from hardgate.attacks.draws import own_draws
 from hardgate.errors import ContractError, ParamsError
 from hardgate.records import InputSpec, Radius, Record
 from hardgate.region import Region
@@ -32,10 +32,6 @@ if TYPE_CHECKING:
 
 IMPRECISION = 1e-4  # relative; what a loop of projections in float32 may add up to
 TARGETED_CLASSES = 4  # the targeted loss divides by differences to the fourth largest logit
-SEEDS = 2**31 - 1
-# The library draws from the generator that all threads share: two attacks at once would mix up
-# their draws, and neither could be repeated.
-_TURN = threading.Lock()
 
 
 class _Hidden(nn.Module):
@@ -66,10 +62,7 @@ def _search(
     ContractError
         If a result lies outside the region by more than rounding.
     """
-    seed = int(torch.randint(SEEDS, (1,), generator=generator, device=generator.device))
-    devices = [images.device] if images.is_cuda else []
-    with _TURN, torch.random.fork_rng(devices), frozen(model):
-        torch.manual_seed(seed)
+    with frozen(model), own_draws(generator) as seed:
         found = make(_Hidden(model, images.device), seed)(images, labels).detach()
     outside = int((~region.scaled(1 + IMPRECISION).admits(found, images)).sum())
     if found.shape != images.shape or outside:

@@ -1,0 +1,206 @@
+"""What an attack makes of a model: the worst input found per sample, and what the model says to it.
+
+A clean input is part of its own region. It counts as found, so that an attack can only lower the
+accuracy: a sample survives when the model is right about it clean *and* under attack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hardgate import measurements, progress, statistics
+from hardgate.attacks import Attack
+from hardgate.attacks.ascent import frozen, margin
+from hardgate.errors import ContractError
+from hardgate.records import Measurement
+from hardgate.region import Region
+from hardgate.threat import Threat
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The worst input found per sample, and the model's answer to it; all on the CPU."""
+
+    adversarial: Tensor  # (n, ...)
+    predictions: Tensor  # (n,), int64
+    probabilities: Tensor  # (n, k)
+    survives: Tensor  # (n,), bool: still classified correctly
+
+
+def measure(
+    attack: Attack,
+    threat: Threat,
+    region: Region,
+    model: nn.Module,
+    inputs: Tensor,
+    labels: Tensor,
+    *,
+    seed: int,
+    batch_size: int,
+    attack_all: bool = False,
+) -> Outcome:
+    """Attack every sample and keep the worst that was found.
+
+    Parameters
+    ----------
+    inputs, labels
+        On the model's device.
+    seed
+        Each batch has its own generator, so that one can be repeated without those before it.
+    attack_all
+        Also attack samples the model gets wrong: needed where scores count, as in an AUC.
+
+    Raises
+    ------
+    ContractError
+        If the attack returns an input that the region does not admit, or the model anything
+        but finite logits.
+    """
+    if len(inputs) != len(labels) or len(labels) == 0:
+        raise ContractError(f"{len(inputs)} inputs and {len(labels)} labels cannot be attacked")
+    batches = list(
+        zip(torch.split(inputs, batch_size), torch.split(labels, batch_size), strict=True)
+    )
+    adversarial, logits = [], []
+    with frozen(model):
+        for index, (clean, truth) in enumerate(progress.track(batches, attack.name)):
+            search = partial(attack.perturb, generator=_generator(seed, index))
+            found, answers = _worst(
+                search, threat, region, model, clean, truth, attack_all=attack_all
+            )
+            adversarial.append(found.cpu())
+            logits.append(answers.cpu())
+    return _outcome(torch.cat(adversarial), torch.cat(logits), labels.cpu())
+
+
+def _generator(seed: int, batch: int) -> torch.Generator:
+    mixed = int(np.random.SeedSequence([seed, batch]).generate_state(1)[0])
+    return torch.Generator().manual_seed(mixed)
+
+
+def _worst(
+    search: Callable[..., Tensor],
+    threat: Threat,
+    region: Region,
+    model: nn.Module,
+    clean: Tensor,
+    labels: Tensor,
+    *,
+    attack_all: bool,
+) -> tuple[Tensor, Tensor]:
+    """Give the worst inputs of one batch, and the logits of each."""
+    worst, logits = clean.clone(), answers(model, clean)
+    chosen = torch.arange(len(clean), device=clean.device)
+    if not attack_all:
+        chosen = chosen[logits.argmax(dim=1) == labels]
+    if len(chosen) == 0:
+        return worst, logits
+    found = search(model, clean[chosen], labels[chosen], threat, region)
+    if found.shape != clean[chosen].shape or not bool(region.admits(found, clean[chosen]).all()):
+        raise ContractError(
+            "an attack returned inputs outside the threat model; nothing it found is evidence"
+        )
+    said = answers(model, found)
+    worse = margin(said, labels[chosen]) < margin(logits[chosen], labels[chosen])
+    worst[chosen[worse]] = found[worse]
+    logits[chosen[worse]] = said[worse]
+    return worst, logits
+
+
+def answers(model: nn.Module, inputs: Tensor) -> Tensor:
+    """Ask for logits, shape ``(n, k)``, without gradients.
+
+    Raises
+    ------
+    ContractError
+        If one is not a finite number: such an answer is neither right nor wrong.
+    """
+    with torch.no_grad():
+        logits: Tensor = model(inputs)
+    if not bool(logits.isfinite().all()):
+        raise ContractError(
+            "the model answered an input of the threat model with NaN or infinity; "
+            "expected finite logits, so that every answer is right or wrong"
+        )
+    return logits
+
+
+def _outcome(adversarial: Tensor, logits: Tensor, labels: Tensor) -> Outcome:
+    predictions = logits.argmax(dim=1)
+    return Outcome(
+        adversarial=adversarial,
+        predictions=predictions,
+        probabilities=torch.softmax(logits, dim=1),
+        survives=predictions == labels,
+    )
+
+
+def worst_case(outcomes: Mapping[str, Outcome], labels: Tensor) -> Outcome:
+    """Pick for every sample the attack that did it most harm.
+
+    A sample survives when it survived every attack; among attacks that agree on this, the one
+    that leaves its class the least is picked.
+
+    Raises
+    ------
+    ContractError
+        If there is no outcome, or the outcomes are not about the same samples.
+    """
+    found = list(outcomes.values())
+    if {len(outcome.survives) for outcome in found} != {len(labels)}:
+        raise ContractError(
+            f"the outcomes of {', '.join(outcomes) or 'no attack'} are not about the same "
+            f"{len(labels)} samples"
+        )
+    harm = torch.stack(
+        [margin(each.probabilities, labels.cpu()) + 2 * each.survives for each in found]
+    )
+    rows, columns = harm.argmin(dim=0), torch.arange(len(labels))
+
+    def pick(parts: Sequence[Tensor]) -> Tensor:
+        return torch.stack(tuple(parts))[rows, columns]
+
+    return Outcome(
+        adversarial=pick([each.adversarial for each in found]),
+        predictions=pick([each.predictions for each in found]),
+        probabilities=pick([each.probabilities for each in found]),
+        survives=pick([each.survives for each in found]),
+    )
+
+
+def security_curve(
+    attack: Attack,
+    threat: Threat,
+    region: Region,
+    model: nn.Module,
+    inputs: Tensor,
+    labels: Tensor,
+    *,
+    factors: Sequence[float],
+    seed: int,
+    batch_size: int,
+) -> dict[str, Measurement]:
+    """Measure the accuracy under one attack at multiples of the threat's radius.
+
+    Each point is searched by itself, with steps in proportion, so that a curve that rises is seen.
+    """
+    found = {}
+    for factor in factors:
+        outcome = measure(
+            attack.scaled(factor),
+            threat,
+            region.scaled(factor),
+            model,
+            inputs,
+            labels,
+            seed=seed,
+            batch_size=batch_size,
+        )
+        found[measurements.curve(factor)] = statistics.share(outcome.survives.numpy())
+    return found
