@@ -75,14 +75,16 @@ def assign(raw: Raw, shares: Shares, *, seed: int) -> Assignment:
         codes = _given(raw.given_split, shares)
         if not (codes == HELD_OUT).any():
             train = np.flatnonzero(codes == TRAIN)
+            quotas = {HELD_OUT: shares.held_out}
+            members = pd.factorize(groups[train])[0].astype(np.int64)
             codes[train] = _allocate(
-                identity[train], labels[train], classes, {HELD_OUT: shares.held_out}, seed=seed
+                identity[train], members, labels[train], classes, quotas, seed=seed
             )
     else:
         if shares.test is None:
             raise ParamsError("splits.test is missing: this source has no test split of its own")
         quotas = {TEST: shares.test, HELD_OUT: shares.held_out * (1 - shares.test)}
-        codes = _allocate(identity, labels, classes, quotas, seed=seed)
+        codes = _allocate(identity, groups, labels, classes, quotas, seed=seed)
     _refuse_empty(codes, labels, classes)
     return Assignment(codes, groups)
 
@@ -94,11 +96,13 @@ def audit(raw: Raw, assignment: Assignment) -> pd.DataFrame:
     identical row is in another split. ``hardgate_contradicts``: an identical row has another label.
     """
     groups, codes = assignment.groups, assignment.codes
-    first = np.flatnonzero(~_repeats(groups))
+    first = _first_rows(groups)
+    repeats = np.ones(len(groups), dtype=np.bool_)
+    repeats[first] = False
     labels = pd.factorize(raw.frame[raw.target])[0]
     columns = {
         "hardgate_split": pd.Categorical.from_codes(codes, categories=pd.Index(SPLITS)),
-        "hardgate_duplicate": _repeats(groups),
+        "hardgate_duplicate": repeats,
         "hardgate_copy_across_splits": _disagrees(codes, groups, first),
         "hardgate_contradicts": _disagrees(labels, groups, first),
     }
@@ -132,8 +136,9 @@ def _mix(hashes: Hashes) -> Hashes:
     return mixed
 
 
-def _repeats(values: NDArray[Any]) -> NDArray[np.bool_]:
-    return pd.Series(values, copy=False).duplicated().to_numpy()
+def _first_rows(groups: Rows) -> Rows:
+    """Find the first row of each group; groups are numbered by first appearance."""
+    return np.flatnonzero(np.diff(np.maximum.accumulate(groups), prepend=-1)).astype(np.int64)
 
 
 def _disagrees(values: NDArray[Any], groups: Rows, first: Rows) -> NDArray[np.bool_]:
@@ -165,6 +170,7 @@ def _given(given: NDArray[np.str_], shares: Shares) -> Codes:
 
 def _allocate(
     identity: Hashes,
+    groups: Rows,
     labels: Rows,
     classes: list[str],
     quotas: Mapping[int, float],
@@ -172,8 +178,7 @@ def _allocate(
     seed: int,
 ) -> Codes:
     """Fill the quotas class by class with whole groups, in an order drawn from the seed."""
-    groups = pd.factorize(identity)[0]
-    first = np.flatnonzero(~_repeats(identity))
+    first = _first_rows(groups)
     strata, sizes = labels[first], np.bincount(groups, minlength=len(first))
     salt = _mix(np.array([seed % 2**64], dtype=np.uint64))
     order = np.lexsort((_mix(identity[first] ^ salt), strata))

@@ -5,7 +5,6 @@ The file is read without scikit-learn, whose import takes seconds; a test compar
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import Literal
 
@@ -13,7 +12,6 @@ import pandas as pd
 
 from hardgate.datasets import encoding, fetching
 from hardgate.datasets.raw import Encoded, Raw, Rows
-from hardgate.errors import DataError
 from hardgate.records import FileRecord, Record
 
 ROLES = encoding.Roles(target="diagnosis", classes=("benign", "malignant"))
@@ -43,7 +41,7 @@ class BreastCancer(Record):
 
     def load(self, root: Path, *, cache: Path | None = None) -> Raw:  # noqa: ARG002  as all
         """Read the package's file; its record's path is relative to the installed packages."""
-        path = packages() / PACKAGED
+        path = fetching.packaged(PACKAGED)
         sha256 = fetching.digest(path, PACKAGED.as_posix())
         frame = pd.read_csv(path, header=0, names=[*COLUMNS, ROLES.target])
         frame[ROLES.target] = frame[ROLES.target].map(dict(enumerate(LABELS)))
@@ -57,11 +55,3 @@ class BreastCancer(Record):
     def encode(self, raw: Raw, train_rows: Rows) -> Encoded:
         """Turn the rows into numbers, with statistics of the training rows alone."""
         return encoding.encode(raw, train_rows, ROLES)
-
-
-def packages() -> Path:
-    """Find the folder that holds the installed scikit-learn."""
-    found = importlib.util.find_spec("sklearn")
-    if found is None or found.origin is None:
-        raise DataError("scikit-learn, which carries the breast cancer set, is not installed")
-    return Path(found.origin).parent.parent

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
@@ -15,14 +16,17 @@ from hardgate.errors import DataError, ParamsError
 from hardgate.records import Column, ColumnType, Record, TableInput
 
 Matrix = NDArray[np.float32]
+WHOLE = re.compile(r"^(-?\d+)\.0+$")
 NOT_AMONG = "but the table has no such column; it has"
 
 
 def as_label(value: object) -> str:
-    """Spell a label or category as text: ``1``, ``1.0`` and ``"1"`` are all ``"1"``."""
-    if isinstance(value, float | np.floating) and float(value).is_integer():
-        return str(int(value))
-    return str(value)
+    """Spell a label or category as text: ``1``, ``1.0``, ``"1"`` and ``"1.0"`` are all ``"1"``.
+
+    One column can hold several spellings: numbers become fractions beside a missing cell, and
+    stay text in the part of a long file that holds a word.
+    """
+    return WHOLE.sub(r"\1", str(value))
 
 
 Label = Annotated[str, BeforeValidator(as_label)]
@@ -98,7 +102,9 @@ def encode(raw: Raw, train_rows: Rows, roles: Roles) -> Encoded:
         If a cell cannot be what its column says; names the column and the first rows.
     """
     source = str(raw.files[0].path)
-    classes = roles.classes or classes_of(raw.frame[roles.target])
+    target = raw.frame[roles.target]
+    classes = roles.classes or classes_of(target)
+    labels = encode_labels(target, classes, source=source)
     inputs = np.empty((len(raw.frame), len(raw.inputs)), dtype=np.float32)
     columns = []
     for at, name in enumerate(raw.inputs):
@@ -108,7 +114,7 @@ def encode(raw: Raw, train_rows: Rows, roles: Roles) -> Encoded:
         inputs[:, at] = _column(series, kind, categories, source)
         columns.append(_describe(inputs[train_rows, at], name, kind, categories, roles, source))
     spec = TableInput(kind="table", columns=tuple(columns), classes=classes)
-    return Encoded(inputs, encode_labels(raw.frame[roles.target], classes, source=source), spec)
+    return Encoded(inputs, labels, spec)
 
 
 def encode_inputs(frame: pd.DataFrame, spec: TableInput, *, source: str) -> Matrix:
@@ -137,6 +143,11 @@ def encode_labels(
         raise DataError(
             f"{source}: column {target.name!r} (the target) has no value in "
             f"{first_rows(codes < 0)}; label or remove these rows"
+        )
+    if len(classes) < 2:
+        raise DataError(
+            f"{source}: column {target.name!r} (the target) holds one class only, "
+            f"{classes[0]!r}; a classifier needs at least two"
         )
     return codes
 
@@ -188,6 +199,11 @@ def _some(names: Sequence[str], limit: int = 20) -> str:
 
 
 def _numbers(series: pd.Series[Any], source: str) -> Matrix:
+    if series.dtype.kind in "mM":
+        advice = "is a date or duration; turn it into a number, or list the column under ignore"
+        _refuse(np.ones(len(series), dtype=np.bool_), series, source, advice)
+    if isinstance(series.dtype, pd.CategoricalDtype):
+        series = series.astype(object)
     if not pd.api.types.is_numeric_dtype(series.dtype):
         read = pd.to_numeric(series, errors="coerce")
         _refuse(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import http.client
+import importlib.util
 import os
 import tempfile
 from collections.abc import Iterator
@@ -84,6 +85,21 @@ def record(path: Path, *, root: Path, sha256: str | None = None) -> FileRecord:
     """Describe a raw file relative to the project root."""
     relative = Path(os.path.relpath(path, root))
     return FileRecord(path=relative, sha256=sha256 or digest(path, str(relative)))
+
+
+def packaged(path: Path) -> Path:
+    """Find a file that an installed package carries, by its path below the installed packages."""
+    name = path.parts[0]
+    package = importlib.util.find_spec(name) if name.isidentifier() else None
+    if package is None or package.origin is None:
+        raise DataError(f"{path} is neither in the project nor in an installed package")
+    return Path(package.origin).parent.parent / path
+
+
+def locate(file: FileRecord, *, root: Path) -> Path:
+    """Find a recorded raw file again, below the project root or in the package that carries it."""
+    path = root / file.path
+    return path if path.exists() else packaged(file.path)
 
 
 def digest(path: Path, name: str) -> str:

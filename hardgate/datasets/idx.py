@@ -7,13 +7,16 @@ then each dimension as a big-endian 32-bit number, then the bytes themselves.
 from __future__ import annotations
 
 import gzip
+import math
+import struct
 import zlib
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hardgate import provenance
 from hardgate.datasets import fetching, images
 from hardgate.datasets.raw import Encoded, Raw, Rows
 from hardgate.errors import DataError
@@ -75,22 +78,30 @@ def read(path: Path, *, name: str, dimensions: int) -> NDArray[np.uint8]:
     """
     with path.open("rb") as file:
         opened = gzip.open if file.read(2) == b"\x1f\x8b" else open
-    expected = bytes([0, 0, UNSIGNED_BYTE, dimensions])
     try:
         with opened(path, "rb") as file:
-            magic = file.read(4)
-            if magic != expected:
-                raise DataError(
-                    f"{name} begins with {magic.hex(' ')}, expected {expected.hex(' ')}: "
-                    f"an IDX file of unsigned bytes in {dimensions} dimension(s)"
-                )
-            shape = tuple(np.frombuffer(file.read(4 * dimensions), dtype=">u4").tolist())
-            content = file.read()
+            shape = _read_shape(file, name, dimensions)
+            size, content = math.prod(shape), bytearray()
+            while len(content) <= size and (block := file.read(provenance.BLOCK)):
+                content += block  # no more than the header says: a small gz can hold any amount
     except (EOFError, zlib.error, OSError) as error:
         raise DataError(f"{name} is cut off or broken: {error}; fetch it again") from error
-    size = int(np.prod(shape, dtype=np.float64)) if len(shape) == dimensions else -1
     if len(content) != size or size == 0:
+        held = "more" if len(content) > size else str(len(content))
         raise DataError(
-            f"{name} holds {len(content)} bytes, but its header says {shape}; fetch it again"
+            f"{name} holds {held} bytes, but its header says {shape}, {size} bytes; fetch it again"
         )
     return np.frombuffer(content, dtype=np.uint8).reshape(shape)
+
+
+def _read_shape(file: IO[bytes] | gzip.GzipFile, name: str, dimensions: int) -> tuple[int, ...]:
+    magic, expected = file.read(4), bytes([0, 0, UNSIGNED_BYTE, dimensions])
+    if magic != expected:
+        raise DataError(
+            f"{name} begins with {magic.hex(' ') or 'nothing'}, expected {expected.hex(' ')}: "
+            f"an IDX file of unsigned bytes in {dimensions} dimension(s)"
+        )
+    header = file.read(4 * dimensions)
+    if len(header) != 4 * dimensions:
+        raise EOFError("it ends within its header")
+    return struct.unpack(f">{dimensions}I", header)

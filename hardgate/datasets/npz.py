@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 from pydantic import model_validator
 
@@ -70,20 +71,19 @@ class Npz(Record):
 def _read(path: Path, name: str) -> dict[str, NDArray[Any]]:
     """Read the arrays of the layout, and no others."""
     wanted = [f"{part}_{what}" for part in PARTS for what in ("images", "labels")]
-    key = "the archive"
+    arrays, key = {}, "the archive"
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise DataError(f"{name} is one array, expected an .npz archive of {wanted}")
-            arrays = {}
-            for key in wanted:
-                if key in archive:
-                    arrays[key] = archive[key]
+        with path.open("rb") as file:  # opened here, because numpy leaves a broken one open
+            archive = np.load(file, allow_pickle=False)
+            if not isinstance(archive, NpzFile):
+                raise DataError(f"{name} is one array, expected an .npz archive of several")
+            for key in set(wanted) & set(archive.files):
+                arrays[key] = archive[key]
             found = ", ".join(archive.files)
     except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{name}: {key} cannot be read: {error}") from error
-    for key in ("train_images", "train_labels", "test_images", "test_labels"):
-        if key not in arrays:
+    for key in wanted:
+        if key not in arrays and not key.startswith("val_"):
             raise DataError(f"{name} lacks the array {key}; it has {found}")
     return arrays
 

@@ -39,8 +39,8 @@ class Encoded(NamedTuple):
 
 
 def first_rows(bad: NDArray[np.bool_], limit: int = 5) -> str:
-    """Name the first bad rows for a message: ``"rows 3, 17 and 40 more (counted from 0)"``."""
+    """Name the first bad rows for a message: ``"rows 3, 17 and 40 more, counting from 0"``."""
     rows = np.flatnonzero(bad)
     more = f" and {len(rows) - limit} more" if len(rows) > limit else ""
     word = "row" if len(rows) == 1 else "rows"
-    return f"{word} {', '.join(map(str, rows[:limit].tolist()))}{more} (counted from 0)"
+    return f"{word} {', '.join(map(str, rows[:limit].tolist()))}{more}, counting from 0"

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from hardgate import progress
 from hardgate.errors import DataError
@@ -106,10 +107,15 @@ def _compacted(column: pd.Series[Any]) -> pd.Series[Any]:
     if narrow is None:
         return column
     wide = column.to_numpy()
+    if not (_same(wide[:CHUNK], narrow) and _same(wide, narrow)):  # most columns fail early
+        return column
+    return pd.Series(wide.astype(narrow), index=column.index, name=column.name, copy=False)
+
+
+def _same(wide: NDArray[Any], narrow: Any) -> bool:
     with np.errstate(over="ignore"):
         narrowed = wide.astype(narrow)
-    same = np.array_equal(narrowed, wide, equal_nan=bool(column.dtype.kind == "f"))
-    return pd.Series(narrowed, index=column.index, name=column.name, copy=False) if same else column
+    return bool(((narrowed == wide) | (wide != wide)).all())  # NaN is not equal to itself
 
 
 def _read_parquet(path: Path, name: str) -> pd.DataFrame:
