@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -45,14 +46,14 @@ def predict(inputs: Tensor) -> Tensor:
 
 def judge(measurements: Mapping[str, Measurement]) -> tuple[Finding, ...]:
     observed = measurements["robust/worst_case/accuracy"]
-    verdict = Verdict.PASSED if observed.lower >= 0.2 else Verdict.FAILED
+    verdict = Verdict.PASSED if observed.lower >= 0.05 else Verdict.FAILED
     return (
         Finding(
             gate="robust_accuracy/worst_case",
             verdict=verdict,
             observed=observed,
-            bound=0.2,
-            condition="lower end at least 0.20",
+            bound=0.05,
+            condition="lower end at least 0.05",
             message="docs/gates.md#robust-accuracy",
         ),
     )
@@ -107,9 +108,29 @@ def make_case() -> Callable[[Path], Case]:
     return build
 
 
+@pytest.fixture(scope="session")
+def untouched(tmp_path_factory: pytest.TempPathFactory) -> Case:
+    return build(tmp_path_factory.mktemp("evidence"))
+
+
 @pytest.fixture
-def case(tmp_path: Path) -> Case:
-    return build(tmp_path)
+def case(untouched: Case, tmp_path: Path) -> Case:
+    """A copy of the evidence, to be tampered with."""
+    root = tmp_path / "case"
+    shutil.copytree(untouched.ground.root, root)
+    return moved(untouched, root)
+
+
+def moved(case: Case, root: Path) -> Case:
+    def there(path: Path) -> Path:
+        return root / path.relative_to(case.ground.root)
+
+    ground, material = case.ground, case.ground.spot.material
+    attacked = {name: there(path) for name, path in material.attacked.items()}
+    material = replace(material, test=there(material.test), attacked=attacked)
+    paths = {name: there(path) for name, path in vars(ground).items() if isinstance(path, Path)}
+    spot = replace(ground.spot, material=material)
+    return replace(case, ground=replace(ground, **paths, spot=spot), private=there(case.private))
 
 
 def build(root: Path, *, model: str = "tiny") -> Case:
@@ -136,9 +157,7 @@ def build(root: Path, *, model: str = "tiny") -> Case:
     half = np.arange(COUNT) < COUNT // 2
     slow = fgsm[: COUNT // 2]
     spotcheck.write_attacked(root / "fgsm.safetensors", index=torch.arange(COUNT), inputs=fgsm)
-    spotcheck.write_attacked(
-        root / "slow.safetensors", index=torch.arange(COUNT // 2), inputs=slow
-    )
+    spotcheck.write_attacked(root / "slow.safetensors", index=torch.arange(COUNT // 2), inputs=slow)
     known = outcomes.Outcomes(
         index=np.arange(COUNT),
         rows=test.rows.numpy(),
@@ -161,7 +180,7 @@ def build(root: Path, *, model: str = "tiny") -> Case:
         name=model, version="1", created_at=1_780_000_000_000, run_id="a" * 32, source="models:/m-1"
     )
     lock = {"deps": [{"path": "raw.csv", "md5": "0" * 32}]}
-    policy = [{"kind": "robust_accuracy", "bound": 0.2}]
+    policy = [{"kind": "robust_accuracy", "bound": 0.05}]
     predicate = statement.Predicate(
         model=model,
         classes=2,

@@ -170,7 +170,7 @@ def test_the_note_of_mlflows_download_is_not_of_the_model(case: Any) -> None:
         (
             {"policy": [{"kind": "robust_accuracy", "bound": 0.1}]},
             "gate policy",
-            "policy[0].bound is 0.1, the evidence says 0.2",
+            "policy[0].bound is 0.1, the evidence says 0.05",
         ),
         ({"policy": []}, "gate policy", "policy is []"),
         ({"dvc_lock": None}, "dvc.lock", "dvc.lock is null"),

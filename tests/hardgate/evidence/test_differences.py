@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hardgate.errors import IntegrityError
+from hardgate.evidence import differences
+from hardgate.records import FileRecord
+
+
+@pytest.mark.parametrize(
+    ("signed", "found", "said"),
+    [
+        ({"a": 1}, {"a": 1}, []),
+        ({"a": {"b": [1, 2]}}, {"a": {"b": [1, 3]}}, ["p.a.b[1] is 3, the evidence says 2"]),
+        ({"a": [1]}, {"a": [1, 2]}, ["p.a is [1,2], the evidence says [1]"]),
+        ({"a": 1}, {}, ["p.a is missing, the evidence says 1"]),
+        ({}, {"a": 1}, ["p.a is 1, the evidence has no such key"]),
+        ({"a": True}, {"a": 1}, ["p.a is 1, the evidence says true"]),
+        ({"a": None}, {"a": {}}, ["p.a is {}, the evidence says null"]),
+        ({"a": 1}, [1], ['p is [1], the evidence says {"a":1}']),
+    ],
+)
+def test_every_key_that_differs_is_named(signed: Any, found: Any, said: list[str]) -> None:
+    assert list(differences.of_values(signed, found, "p")) == said
+
+
+def test_long_values_and_long_lists_are_cut() -> None:
+    (words,) = differences.of_values("x" * 500, "y", "p")
+    assert len(words) < 120
+    with pytest.raises(IntegrityError, match="a; b; c; d; e; and 2 more"):
+        differences.refuse("abcdefg")
+
+
+def test_no_difference_is_not_refused() -> None:
+    differences.refuse([])
+
+
+def test_a_directory_in_place_of_a_file_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "raw.csv").mkdir()
+    record = FileRecord(path=Path("raw.csv"), sha256="0" * 64)
+    assert list(differences.of_files([record], tmp_path)) == ["raw.csv is missing"]
+
+
+def test_a_missing_directory_is_said(tmp_path: Path) -> None:
+    (said,) = differences.of_directory([], tmp_path / "model")
+    assert "is missing" in said
