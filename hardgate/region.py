@@ -54,6 +54,9 @@ class Region(Protocol):
     def scaled(self, factor: float) -> Self:
         """Give the region of the same constraints and ``factor`` times the radius."""
 
+    def widest(self, clean: Tensor) -> float:
+        """Give the radius from which on the norm bounds nothing any more."""
+
 
 def build(threat: Threat, spec: InputSpec) -> Region:
     """Build the region that a threat allows around inputs of a kind.
@@ -130,6 +133,10 @@ class ImageRegion:
     def scaled(self, factor: float) -> Self:
         """Give the same ball with another radius."""
         return replace(self, eps=self.eps * factor)
+
+    def widest(self, clean: Tensor) -> float:
+        """Give the diameter of the box of all images."""
+        return 1.0 if self.norm == "Linf" else clean[0].numel() ** 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,6 +222,12 @@ class TableRegion:
     def scaled(self, factor: float) -> Self:
         """Give the same constraints with another radius."""
         return replace(self, eps=self.eps * factor)
+
+    def widest(self, clean: Tensor) -> float:
+        """Give the diameter of the box of all rows in scaled units, of movable columns only."""
+        rules = self._rules(clean)
+        ranges = ((rules.high - rules.low) / rules.scale)[rules.movable]
+        return float(ranges.amax() if self.norm == "Linf" else torch.linalg.vector_norm(ranges))
 
     def _rules(self, like: Tensor) -> Constraints:
         key = (like.device, like.dtype)

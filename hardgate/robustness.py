@@ -44,6 +44,7 @@ def measure(
     seed: int,
     batch_size: int,
     attack_all: bool = False,
+    step: str = "",
 ) -> Outcome:
     """Attack every sample and keep the worst that was found.
 
@@ -55,6 +56,8 @@ def measure(
         Each batch has its own generator, so that one can be repeated without those before it.
     attack_all
         Also attack samples the model gets wrong: needed where scores count, as in an AUC.
+    step
+        What to call it in the progress; the attack's name if empty.
 
     Raises
     ------
@@ -69,7 +72,7 @@ def measure(
     )
     adversarial, logits = [], []
     with frozen(model):
-        for index, (clean, truth) in enumerate(progress.track(batches, attack.name)):
+        for index, (clean, truth) in enumerate(progress.track(batches, step or attack.name)):
             search = partial(attack.perturb, generator=_generator(seed, index))
             found, answers = _worst(
                 search, threat, region, model, clean, truth, attack_all=attack_all
@@ -201,6 +204,7 @@ def security_curve(
             labels,
             seed=seed,
             batch_size=batch_size,
+            step=f"{attack.name} at {factor:g} eps",
         )
         found[measurements.curve(factor)] = statistics.share(outcome.survives.numpy())
     return found

@@ -15,6 +15,8 @@ from pydantic import AfterValidator, Field, PositiveInt, model_validator
 from hardgate.errors import ParamsError
 from hardgate.records import Norm, Radius, Record
 
+Access = Literal["white-box", "black-box"]
+
 
 class Linear(Record):
     """A linear inequality: the weighted sum of columns is at most ``bound``."""
@@ -131,7 +133,7 @@ class Threat(Record):
 
     norm: Norm
     eps: Radius
-    access: Literal["white-box", "black-box"]
+    access: Access
     queries: PositiveInt  # per sample, for attacks that only ask
     columns: dict[str, Freedom] = Field(default_factory=dict)
     relations: tuple[Relation, ...] = ()

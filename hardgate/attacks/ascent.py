@@ -48,11 +48,17 @@ def ascend(
 
 
 def gradient_of(loss: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
-    """Differentiate a per-sample loss with respect to its inputs, and to nothing else."""
+    """Differentiate a per-sample loss with respect to its inputs, and to nothing else.
+
+    A model that cuts its graph has a gradient of zero: that is a finding, not an error.
+    """
     with torch.enable_grad():
         variable = inputs.detach().requires_grad_()
-        (gradient,) = torch.autograd.grad(loss(variable).sum(), variable)
-    return gradient
+        total = loss(variable).sum()
+        if not total.requires_grad:
+            return torch.zeros_like(inputs)
+        (gradient,) = torch.autograd.grad(total, variable, allow_unused=True)
+    return torch.zeros_like(inputs) if gradient is None else gradient
 
 
 def margin(logits: Tensor, labels: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ from hardgate.attacks.rows import Worst, check_table
 from hardgate.errors import ParamsError
 from hardgate.records import InputSpec, Radius, Record
 from hardgate.region import Region
-from hardgate.threat import Threat
+from hardgate.threat import Access, Threat
 
 WAYS = (("margin", "sign"), ("margin", "gradient"), ("cross-entropy", "sign"))
 LAST_STEP = 0.1  # of step_size: steps shrink, so that the last ones settle in corners
@@ -38,6 +38,7 @@ class ConstrainedPGD(Record):
     """
 
     kinds: ClassVar[frozenset[Literal["table", "images"]]] = frozenset({"table"})
+    access: ClassVar[Access] = "white-box"
     name: Literal["constrained-pgd"]
     step_size: Radius
     steps: PositiveInt

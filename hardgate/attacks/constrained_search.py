@@ -19,7 +19,7 @@ from hardgate.attacks.rows import Worst, check_table
 from hardgate.errors import ParamsError
 from hardgate.records import InputSpec, Record
 from hardgate.region import Region
-from hardgate.threat import Threat
+from hardgate.threat import Access, Threat
 
 FEWEST_QUERIES = 2  # the clean row, and one proposal
 
@@ -32,6 +32,7 @@ class ConstrainedSearch(Record):
     """
 
     kinds: ClassVar[frozenset[Literal["table", "images"]]] = frozenset({"table"})
+    access: ClassVar[Access] = "black-box"
     name: Literal["constrained-search"]
     share: Annotated[float, Field(gt=0, le=1)]
 

@@ -25,7 +25,7 @@ from hardgate.attacks.draws import own_draws
 from hardgate.errors import ContractError, ParamsError
 from hardgate.records import InputSpec, Radius, Record
 from hardgate.region import Region
-from hardgate.threat import Threat
+from hardgate.threat import Access, Threat
 
 if TYPE_CHECKING:
     from torchattacks.attack import Attack as Search
@@ -44,6 +44,9 @@ class _Hidden(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.hidden[0](images)
+        if images.requires_grad and not logits.requires_grad:
+            # The model cuts its graph. That is a gradient of zero, and no reason to raise.
+            return logits + 0 * images.sum()
         return logits
 
 
@@ -77,6 +80,7 @@ class _OnImages(Record):
     """What all attacks on images share."""
 
     kinds: ClassVar[frozenset[Literal["table", "images"]]] = frozenset({"images"})
+    access: ClassVar[Access] = "white-box"
     name: str
 
     def check(self, spec: InputSpec, threat: Threat) -> None:  # noqa: ARG002  for members
@@ -266,6 +270,7 @@ class APGDT(_OnImages):
 class Square(_OnImages):
     """Random search with square patches; sees logits only, ``threat.queries`` times per image."""
 
+    access: ClassVar[Access] = "black-box"
     name: Literal["square"]
     restarts: PositiveInt
 
