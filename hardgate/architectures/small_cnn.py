@@ -2,6 +2,10 @@
 
 Wong, Rice and Kolter (2020), "Fast is better than free: revisiting adversarial training",
 arXiv:2001.03994. Strides instead of pooling keep it the quickest of the three on a CPU.
+
+The first convolution, 4 x 4 with stride 2, is spelled as 2 x 2 over the four pixels of each 2 x 2
+block: the same sums with the same weights, but the gradient with respect to the image, which every
+step of every attack asks for, comes eight times faster than through one channel.
 """
 
 from __future__ import annotations
@@ -25,9 +29,12 @@ class SmallCNN(Record):
     def build(self, spec: InputSpec) -> nn.Module:
         """Build the untrained network."""
         images = only_images(spec, self.name)
+        channels, height, width = images.shape
         return nn.Sequential(
             Normalise(images),
-            nn.Conv2d(images.shape[0], self.channels, 4, stride=2, padding=1),
+            nn.ZeroPad2d((1, 1 - width % 2, 1, 1 - height % 2)),
+            nn.PixelUnshuffle(2),
+            nn.Conv2d(4 * channels, self.channels, 2),
             nn.ReLU(),
             nn.Conv2d(self.channels, 2 * self.channels, 4, stride=2, padding=1),
             nn.ReLU(),
