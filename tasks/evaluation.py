@@ -276,7 +276,7 @@ def conclude(
     stored = outcomes.write(gathered, directory / "outcomes.jsonl")
     # The outcomes have the last word on every number that can be made again from them.
     found = {name: value for part in parts for name, value in part.measurements.items()}
-    found |= recomputation.recompute(gathered, classes=len(dataset.input.classes), seed=params.seed)
+    found |= recomputation.recompute(gathered, classes=len(dataset.input.classes))
     found |= _fairness(params, dataset, gathered)
     _write_curve(params, found, directory / "curve.csv")
     records.write_bytes(

@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from hardgate import provenance
-from hardgate.errors import IntegrityError
+from hardgate.errors import DataError, IntegrityError
 from hardgate.records import FileRecord, Finding, Measurement
 
 SHOWN = 5
@@ -40,13 +40,34 @@ def of_files(signed: Iterable[FileRecord], root: Path) -> Iterator[str]:
     """Name every file that is missing or changed; the records are relative to ``root``."""
     for record in signed:
         path = root / record.path
-        if not path.is_file():
+        if path.is_file():
+            yield from _of_digest(record, provenance.sha256_file(path))
+        else:
             yield f"{record.path.as_posix()} is missing"
-        elif (found := provenance.sha256_file(path)) != record.sha256:
-            yield (
-                f"{record.path.as_posix()} has changed: its digest is {found[:12]}, "
-                f"the evidence says {record.sha256[:12]}"
-            )
+
+
+def of_data(signed: Iterable[FileRecord], root: Path) -> Iterator[str]:
+    """Name every raw file that is missing or changed; a folder of images counts as one."""
+    from hardgate.datasets import fetching  # pandas comes with it
+
+    for record in signed:
+        try:
+            path = fetching.locate(record, root=root)
+        except DataError as error:
+            yield str(error)
+            continue
+        tree = path.is_dir()
+        yield from _of_digest(
+            record, provenance.sha256_tree(path) if tree else provenance.sha256_file(path)
+        )
+
+
+def _of_digest(record: FileRecord, found: str) -> Iterator[str]:
+    if found != record.sha256:
+        yield (
+            f"{record.path.as_posix()} has changed: its digest is {found[:12]}, "
+            f"the evidence says {record.sha256[:12]}"
+        )
 
 
 def of_directory(signed: Iterable[FileRecord], directory: Path) -> Iterator[str]:

@@ -95,7 +95,7 @@ class Predicate(Record):
     registry: RegistryEntry
     files: tuple[Below, ...] = Field(min_length=1)  # of the model directory, relative to it
     model_signature_sha256: Sha256  # of the OpenSSF signature file
-    data: tuple[Below, ...] = Field(min_length=1)  # the raw files
+    data: tuple[FileRecord, ...] = Field(min_length=1)  # raw files, wherever they are kept
     splits: tuple[Below, ...] = Field(min_length=1)
     params: Section
     threat: Section

@@ -26,14 +26,13 @@ from hardgate import provenance
 from hardgate.errors import HardgateError, IntegrityError
 from hardgate.evidence import differences, statement
 from hardgate.evidence.statement import Predicate, RegistryEntry, Section, Statement
-from hardgate.records import Finding, Measurement, Record
+from hardgate.records import FileRecord, Finding, Measurement, Record
 
 if TYPE_CHECKING:
     from hardgate.evidence.outcomes import Stored
     from hardgate.evidence.spotcheck import Material
 
 COMMIT = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
-BOOTSTRAP_SEED = "evaluation"  # which of the signed seeds the bootstrap was drawn with
 
 Judge = Callable[[Mapping[str, Measurement]], Sequence[Finding]]
 
@@ -143,13 +142,13 @@ class _Comparison:
         yield "date", self.date
         yield "model directory", self.directory
         yield "model signature", self.model_signature
-        yield "raw data", lambda: self.files("raw", signed.data)
-        yield "splits", lambda: self.files("split", signed.splits)
+        yield "raw data", self.data
+        yield "splits", lambda: self.files(signed.splits)
         yield "params", lambda: _section("params", signed.params, ground.params)
         yield "threat", lambda: _section("threat", signed.threat, ground.threat)
         yield "gate policy", lambda: _section("policy", signed.policy, ground.policy)
         yield "dvc.lock", lambda: _section("dvc.lock", signed.dvc_lock, ground.dvc_lock)
-        yield "environment", lambda: self.files("lock", (signed.environment,))
+        yield "environment", lambda: self.files((signed.environment,))
         yield "commit", self.commit
         yield "outcomes", self.outcomes
         yield "measurements", self.measurements
@@ -184,11 +183,15 @@ class _Comparison:
             raise IntegrityError(f"{path} is good, but not the one the evidence was made with")
         return f"{path.name} is signed by the trusted key {key}"
 
-    def files(self, kind: str, signed: Sequence[statement.Below]) -> str:
+    def data(self) -> str:
+        """Compare the raw files: of the project, or of a package that carries them."""
+        differences.refuse(differences.of_data(self.signed.data, self.ground.root))
+        return f"as signed: {_names(self.signed.data)}"
+
+    def files(self, signed: Sequence[FileRecord]) -> str:
         """Compare files below the project's root."""
         differences.refuse(differences.of_files(signed, self.ground.root))
-        names = ", ".join(file.path.as_posix() for file in signed)
-        return f"{len(signed)} {kind} file{'s' * (len(signed) != 1)}: {names}"
+        return f"as signed: {_names(signed)}"
 
     def commit(self) -> str:
         """Require that somebody can look at the code that made the evidence."""
@@ -232,11 +235,7 @@ class _Comparison:
         from hardgate.evidence import recomputation
 
         signed, classes = self.signed.measurements, self.signed.classes
-        if BOOTSTRAP_SEED not in self.signed.seeds:
-            raise IntegrityError(f"the evidence does not say the seed of {BOOTSTRAP_SEED!r}")
-        found = recomputation.recompute(
-            self.stored.outcomes, classes=classes, seed=self.signed.seeds[BOOTSTRAP_SEED]
-        )
+        found = recomputation.recompute(self.stored.outcomes, classes=classes)
         names = [name for name in signed if recomputation.can_recompute(name, classes=classes)]
         differences.refuse(differences.of_measurements(names, signed, found))
         if not names:
@@ -269,6 +268,10 @@ class _Comparison:
         )
         differences.refuse(report.problems)
         return spotcheck.meaning(report)
+
+
+def _names(files: Sequence[FileRecord]) -> str:
+    return ", ".join(file.path.as_posix() for file in files)
 
 
 def _section(name: str, signed: Section, found: JsonValue) -> str:

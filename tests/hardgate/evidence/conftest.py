@@ -169,7 +169,7 @@ def build(root: Path, *, model: str = "tiny") -> Case:
         },
     )
     stored = outcomes.write(known, root / "outcomes.jsonl")
-    measured = recomputation.recompute(known, classes=2, seed=SEED)
+    measured = recomputation.recompute(known, classes=2)
 
     private, trusted = root / "keys" / "evidence.pem", root / "keys" / "trusted"
     signature_sha256 = model_signature.sign(

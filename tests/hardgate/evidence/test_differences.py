@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from hardgate import provenance
+from hardgate.datasets import fetching
 from hardgate.errors import IntegrityError
 from hardgate.evidence import differences
 from hardgate.records import FileRecord
@@ -47,3 +49,29 @@ def test_a_directory_in_place_of_a_file_is_missing(tmp_path: Path) -> None:
 def test_a_missing_directory_is_said(tmp_path: Path) -> None:
     (said,) = differences.of_directory([], tmp_path / "model")
     assert "is missing" in said
+
+
+def test_raw_data_in_a_package_is_found_there(tmp_path: Path) -> None:
+    from hardgate.datasets.breast_cancer import PACKAGED
+
+    record = FileRecord(path=PACKAGED, sha256="0" * 64)
+    (said,) = differences.of_data([record], tmp_path)
+    assert "breast_cancer.csv has changed" in said
+    found = said.split("its digest is ")[1][:12]
+    assert provenance.sha256_file(fetching.packaged(PACKAGED)).startswith(found)
+
+
+def test_raw_data_in_a_folder_is_digested_as_a_whole(tmp_path: Path) -> None:
+    (tmp_path / "cats").mkdir()
+    (tmp_path / "cats" / "1.png").write_bytes(b"x")
+    record = FileRecord(path=Path("cats"), sha256=provenance.sha256_tree(tmp_path / "cats"))
+    assert list(differences.of_data([record], tmp_path)) == []
+    (tmp_path / "cats" / "2.png").write_bytes(b"y")
+    (said,) = differences.of_data([record], tmp_path)
+    assert "cats has changed" in said
+
+
+def test_raw_data_that_is_nowhere_is_said(tmp_path: Path) -> None:
+    record = FileRecord(path=Path("nowhere/raw.csv"), sha256="0" * 64)
+    (said,) = differences.of_data([record], tmp_path)
+    assert "nowhere/raw.csv" in said

@@ -67,7 +67,7 @@ def test_the_payload_has_one_spelling_only(case: Any) -> None:
         (("predicate", "decision"), "refused"),
         (("predicate", "issued_at"), "2026-05-31T12:00:00"),
         (("predicate", "params", "content", "seed"), 8),
-        (("predicate", "data", 0, "path"), "/etc/passwd"),
+        (("predicate", "files", 0, "path"), "/etc/passwd"),
         (("predicate", "splits", 0, "path"), "../test.safetensors"),
         (("predicate", "measurements", "clean/accuracy", "value"), 2),
     ],

@@ -318,7 +318,7 @@ def test_outcomes_forged_and_signed_are_found_by_running_them_again(case: Any) -
     )
     from hardgate.evidence import recomputation
 
-    measured = recomputation.recompute(forged.outcomes, classes=2, seed=7)
+    measured = recomputation.recompute(forged.outcomes, classes=2)
     record = case.predicate.outcomes.model_copy(
         update={"sha256": forged.sha256, "merkle_root": forged.tree.root.hex()}
     )
