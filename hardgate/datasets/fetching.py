@@ -27,7 +27,7 @@ from hardgate.errors import DataError, ParamsError, UnavailableError
 from hardgate.records import FileRecord, Record, Sha256
 
 SCHEMES = ("http", "https", "file")
-CACHE = Path("data/.fetched")  # below the project root
+CACHE = Path(".hardgate/data")  # below the project root; the state folder, if nobody moved it
 TIMEOUT = 60.0  # seconds without a byte
 # A file-size limit (EFBIG) and a quota end a download as a full disk does.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
