@@ -229,10 +229,10 @@ def repair(constraints: Constraints, perturbed: Tensor, clean: Tensor, *, eps: f
     # An infinite or undefined proposal is no proposal.
     proposal = torch.where(perturbed.isfinite(), perturbed.double(), origin)
     moved = settle(constraints, torch.clamp(proposal, lower, upper), origin)
-    # With half the slack of admits(), the rounding of sums does not look like a broken relation.
-    limits = constraints.limits(origin) + constraints.tolerances() / 2
+    limits, slack = constraints.limits(origin), constraints.tolerances() / 2
     for _ in range(EXACT_SWEEPS if constraints.groups else 0):
-        broken = moved.nan_to_num() @ constraints.weights.T > limits
+        # The slack keeps the rounding of a sum from looking like a broken relation.
+        broken = moved.nan_to_num() @ constraints.weights.T > limits + slack
         if not broken.any():
             break
         for relation in broken.any(dim=0).nonzero().flatten().tolist():

@@ -19,8 +19,6 @@ from hardgate.errors import ParamsError
 from hardgate.records import ImageInput, InputSpec, Norm
 from hardgate.threat import Threat
 
-BISECTIONS = 8
-
 
 class Region(Protocol):
     """What the threat allows around each clean input."""
@@ -185,30 +183,12 @@ class TableRegion:
         return moved
 
     def repair(self, perturbed: Tensor, clean: Tensor) -> Tensor:
-        """Repair towards the clean row, bisect where that was not enough, else give up the row."""
-        repaired = self._repair(perturbed, clean)
-        failed = (~self.admits(repaired, clean)).nonzero().flatten()
-        if len(failed) == 0:
-            return repaired
-        repaired[failed] = self._bisect(perturbed[failed], clean[failed])
-        return repaired
-
-    def _repair(self, perturbed: Tensor, clean: Tensor) -> Tensor:
+        """Repair towards the clean row; a row that is still not admissible becomes the clean one."""
         rules = self._rules(clean.double())
         if self.norm == "L2":
             perturbed = _shrunk(rules, perturbed.double(), clean.double(), self.eps)
-        return constraints.repair(rules, perturbed, clean, eps=self.eps)
-
-    def _bisect(self, perturbed: Tensor, clean: Tensor) -> Tensor:
-        """Find how far towards the proposal each row can go; the clean row is always admissible."""
-        best, width = clean.clone(), torch.ones(len(clean), 1).to(clean)
-        reached = torch.zeros_like(width)
-        for _ in range(BISECTIONS):
-            width = width / 2
-            tried = self._repair(clean + (reached + width) * (perturbed - clean), clean)
-            good = self.admits(tried, clean).unsqueeze(1)
-            best, reached = torch.where(good, tried, best), reached + width * good
-        return best
+        repaired = constraints.repair(rules, perturbed, clean, eps=self.eps)
+        return torch.where(_per_sample(self.admits(repaired, clean), clean), repaired, clean)
 
     def admits(self, perturbed: Tensor, clean: Tensor) -> Tensor:
         """Tell which rows respect the ball and every constraint."""

@@ -81,9 +81,10 @@ def _linear(node: ast.expr, names: dict[str, str], text: str) -> tuple[dict[str,
             merged = {n: weights.get(n, 0.0) + others.get(n, 0.0) for n in {**weights, **others}}
             return merged, constant + other
         case ast.BinOp(left=left, op=ast.Mult() | ast.Div() as operator, right=right):
-            if isinstance(operator, ast.Mult) and isinstance(left, ast.Constant):
-                left, right = right, left
             factors, factor = _linear(right, names, text)
+            if isinstance(operator, ast.Mult) and factors:
+                left, right = right, left
+                factors, factor = _linear(right, names, text)
             if factors or (isinstance(operator, ast.Div) and factor == 0):
                 raise ValueError(f"{text!r} is not linear")
             return _scaled(
