@@ -45,7 +45,15 @@ Situation = Literal["clean", "under_attack"]
 Difference = Literal["demographic_parity", "equalized_odds"]
 GroupRate = Literal["accuracy", "selection_rate", "true_positive_rate", "false_positive_rate"]
 Property = Literal[
-    "additivity_error", "rank_stability_noise", "rank_stability_attack", "deletion_faithfulness"
+    "additivity_error",  # largest gap between summed attributions and score, in the score's spread
+    "additivity_error_mean",  # the same gap, mean over samples
+    "rank_stability_noise",  # Spearman correlation of importance before and after noise
+    "rank_stability_attack",
+    "cosine_stability_noise",  # cosine between attributions before and after
+    "cosine_stability_attack",
+    "deletion_faithfulness",  # how much less random deletions move the score than ranked ones
+    "second_opinion",  # Spearman correlation of importance with a gradient method's
+    "reference_agreement",  # cosine between our attributions and the shap library's
 ]
 
 SIGNS: tuple[Sign, ...] = get_args(Sign)
