@@ -16,7 +16,6 @@ from hardgate.splits import AUDIT_COLUMNS, SPLITS
 
 MARGIN = 0.1  # how far beyond the values seen a range reaches, relative to their span
 SLACK = 1.5  # how much more often than seen a blemish may occur
-FEW = 20  # integers with at most this many values are judged as a set
 MANY = 200  # more categories than this are not listed
 BALANCE = 0.1  # threshold of the divergence between the classes' shares, in nats
 
@@ -89,9 +88,12 @@ def _column(column: pd.Series[Any], *, is_set: bool, may_identify: bool) -> Iter
         yield _expect(
             "column_values_to_be_unique", "It identifies a row; twice is a copy.", column=name
         )
-    elif is_set or _is_text(column) or values.nunique() <= min(FEW, len(values) / 10):
+    elif is_set or _is_text(column) or (len(values) and (values == values.iloc[0]).all()):
         yield from _members(values)
-    else:
+    elif name.startswith("pixel_"):
+        notes = "Every radius assumes pixels in [0, 1]."
+        yield _expect("column_values_to_be_between", notes, column=name, min_value=0, max_value=1)
+    elif len(values):
         yield _range(values)
 
 
@@ -175,7 +177,7 @@ def _balance(target: pd.Series[Any]) -> Iterator[Entry]:
             column=str(target.name),
             partition_object={
                 "values": shares.index.tolist(),
-                "weights": [round(float(share), 6) for share in shares],
+                "weights": [round(float(share), 9) for share in shares],
             },
             threshold=BALANCE,
         )
@@ -196,7 +198,7 @@ def _audit(column: pd.Series[Any]) -> Iterator[Entry]:
     }[name]
     yield _expect(
         "column_values_to_be_in_set",
-        f"{seen:.3%} of the rows {blemish}.",
+        f"{f'{seen:.3%} of' if seen else 'None of'} the rows {blemish}.",
         column=name,
         value_set=[False],
         **({"mostly": least} if least < 1 else {}),

@@ -11,7 +11,6 @@ from __future__ import annotations
 import difflib
 import json
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,11 +34,19 @@ RESULT_FORMAT = {
     "return_unexpected_index_query": False,  # a text of all bad rows, megabytes of it
 }
 # How to judge is not for the file to say.
-PLUMBING = {"batch_id", "catch_exceptions", "id", "meta", "notes", "result_format", "severity"}
+PLUMBING = {
+    "batch_id",
+    "catch_exceptions",
+    "condition_parser",
+    "id",
+    "meta",
+    "notes",
+    "result_format",
+    "severity",
+    "windows",
+}
 # Arguments without which an expectation that has them objects to nothing, or to everything.
 NEEDED = ("value_set", "type_list", "type_", "column_list", "column_set", "regex", "regex_list")
-
-Ask = Callable[[Any, pd.DataFrame], Reply]
 
 
 @dataclass(frozen=True)
@@ -80,9 +87,9 @@ def judge(frame: pd.DataFrame, suite_path: Path, *, model: str, data_docs: Path)
         raise ContractError(f"there are no rows to judge by {suite_path}; expected at least one")
     built = _build(suite, suite_path)
     numbered = frame.reset_index(drop=True)
-    ask = _asker()
+    questions = _Questions(numbered)
     answers = tuple(
-        _objections.answer(expected, ask(expectation, _part(numbered, expected)), numbered)
+        _objections.answer(expected, questions.ask(expected, expectation), numbered)
         for expected, expectation in progress.track(
             list(zip(suite.expectations, built, strict=True)), "expectations"
         )
@@ -125,6 +132,11 @@ def _build_one(expected: Expected, place: str) -> Any:
         raise ParamsError(f"{place}: there is no such expectation{hint}") from error
     if steering := sorted(PLUMBING & expected.kwargs.keys()):
         raise ParamsError(f"{place}: {steering[0]} is not an argument that a suite may set")
+    if _is_code(expected.kwargs.get("row_condition")):
+        raise ParamsError(
+            f"{place}: row_condition is text, which pandas would run; write it as "
+            '{"type": "comparison", "column": {"name": "AGE"}, "operator": ">", "parameter": 60}'
+        )
     try:
         expectation = kind(**expected.kwargs)
     except (TypeError, ValueError) as error:  # pydantic's refusals are ValueErrors
@@ -132,6 +144,14 @@ def _build_one(expected: Expected, place: str) -> Any:
     if emptiness := _emptiness(expectation):
         raise ParamsError(f"{place}: {emptiness}")
     return expectation
+
+
+def _is_code(condition: Any) -> bool:
+    """Find a condition in text anywhere in a condition; reading a file must never run code."""
+    if not isinstance(condition, dict):
+        return condition is not None
+    parts = condition.get("conditions", [])
+    return condition.get("type") == "pass_through" or any(_is_code(part) for part in parts)
 
 
 def _emptiness(expectation: Any) -> str | None:
@@ -156,23 +176,45 @@ def _said(error: Exception) -> str:
     )
 
 
-def _asker() -> Ask:
-    """Open an in-memory context: no files, no progress bars, no network."""
-    context = _great_expectations().get_context(mode="ephemeral")
-    context.enable_analytics(False)
-    context.variables.progress_bars = {"globally": False}
-    asset = context.data_sources.add_pandas("hardgate").add_dataframe_asset("frame")
-    whole = asset.add_batch_definition_whole_dataframe("rows")
+class _Questions:
+    """Asks of one frame. The columns of a question are kept for the next, which often has the same.
 
-    def ask(expectation: Any, part: pd.DataFrame) -> Reply:
+    Great Expectations digests every frame it is shown, which for large tables takes longer than
+    the questions themselves.
+    """
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        """Open an in-memory context: no files, no progress bars, no network."""
+        context = _great_expectations().get_context(mode="ephemeral")
+        context.enable_analytics(False)
+        context.variables.progress_bars = {"globally": False}
+        asset = context.data_sources.add_pandas("hardgate").add_dataframe_asset("frame")
+        self._rows = asset.add_batch_definition_whole_dataframe("rows")
+        self._frame = frame
+        self._shown: tuple[str, ...] | None = None
+        self._validator: Any = None
+
+    def ask(self, expected: Expected, expectation: Any) -> Reply:
+        """Ask one question; an exception is a reply too."""
         try:
-            batch = whole.get_batch(batch_parameters={"dataframe": part})
-            found = batch.validate(expectation, result_format=RESULT_FORMAT)
+            found = self._show(_needed(expected, self._frame)).validate_expectation(expectation)
+            result = found.to_json_dict()["result"]
         except Exception as error:  # noqa: BLE001  whatever it was, the question has no yes
             return Reply(False, {}, f"{type(error).__name__}: {error}")
-        return Reply(bool(found.success), found.to_json_dict()["result"], _trouble(found))
+        return Reply(bool(found.success), result, _trouble(found))
 
-    return ask
+    def _show(self, columns: tuple[str, ...]) -> Any:
+        from great_expectations.validator.v1_validator import Validator
+
+        if columns != self._shown:
+            self._shown = self._validator = None  # let go before the next columns are copied
+            self._validator = Validator(
+                batch_definition=self._rows,
+                batch_parameters={"dataframe": _part(self._frame, columns)},
+                result_format=RESULT_FORMAT,
+            )
+            self._shown = columns
+        return self._validator
 
 
 def _trouble(found: Any) -> str | None:
@@ -184,13 +226,20 @@ def _trouble(found: Any) -> str | None:
     return "it raised an exception" if info.get("raised_exception") else None
 
 
-def _part(frame: pd.DataFrame, expected: Expected) -> pd.DataFrame:
-    """Cut out the columns that an expectation needs, in the types it is written for."""
+def _needed(expected: Expected, frame: pd.DataFrame) -> tuple[str, ...]:
+    """List the columns that a question is about; none for the table as a whole."""
     if not expected.columns:
-        return frame
+        return ()
     condition = json.dumps(expected.kwargs.get("row_condition"))
-    names = [n for n in frame if n in expected.columns or str(n) in condition]
-    return pd.DataFrame({name: _widen(frame[name]) for name in names}, index=frame.index)
+    names = map(str, frame.columns)
+    return tuple(name for name in names if name in expected.columns or name in condition)
+
+
+def _part(frame: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
+    """Cut out columns, in the types that expectations are written for; none means all, as is."""
+    if not columns:
+        return frame
+    return pd.DataFrame({name: _widen(frame[name]) for name in columns}, index=frame.index)
 
 
 def _widen(column: pd.Series[Any]) -> pd.Series[Any]:

@@ -8,7 +8,7 @@ into one that is kept by anything.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,6 +18,7 @@ from hardgate.errors import ParamsError
 from hardgate.records import Record
 
 FOLDER = Path("expectations")
+WIDTH = 100  # characters of an argument list on one line
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
@@ -83,6 +84,27 @@ def read(path: Path) -> Suite:
     if suite.name != path.stem:
         raise ParamsError(f"{path} is named {suite.name!r}, expected {path.stem!r} like its file")
     return suite
+
+
+def spell(document: Mapping[str, Any]) -> str:
+    """Write a suite for people: an argument list to the line, long ones an item to the line."""
+    head = {key: value for key, value in document.items() if key != "expectations"}
+    lines = [f"  {json.dumps(key)}: {_text(value)}," for key, value in head.items()]
+    entries = []
+    for expectation in document["expectations"]:
+        pairs = []
+        for key, value in expectation.items():
+            text = _text(value)
+            if len(text) > WIDTH and not isinstance(value, str):
+                text = json.dumps(value, indent=2, ensure_ascii=False).replace("\n", "\n      ")
+            pairs.append(f"      {json.dumps(key)}: {text}")
+        entries.append("    {\n" + ",\n".join(pairs) + "\n    }")
+    body = ['  "expectations": [', ",\n".join(entries), "  ]"]
+    return "\n".join(["{", *lines, *body, "}"]) + "\n"
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
 def label(position: int, kind: object, columns: Iterable[object]) -> str:
