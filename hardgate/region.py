@@ -19,6 +19,9 @@ from hardgate.errors import ParamsError
 from hardgate.records import ImageInput, InputSpec, Norm
 from hardgate.threat import Threat
 
+TRIAL = 0.1  # of a step
+NEGLIGIBLE = 0.01  # of a trial step; less is rounding, and would be blown up
+
 
 class Region(Protocol):
     """What the threat allows around each clean input."""
@@ -36,9 +39,6 @@ class Region(Protocol):
 
     def step(self, gradient: Tensor, step_size: float) -> Tensor:
         """Give the step of steepest ascent, in the inputs' own units."""
-
-    def step_along(self, gradient: Tensor, step_size: float) -> Tensor:
-        """Give a step along the gradient itself, as long as a step of steepest ascent."""
 
     def project(self, perturbed: Tensor, clean: Tensor) -> Tensor:
         """Bring inputs back into the region: cheap, integers and last bits left aside."""
@@ -96,11 +96,6 @@ class ImageRegion:
         if self.norm == "Linf":
             return step_size * gradient.sign()
         return step_size * _unit(gradient)
-
-    def step_along(self, gradient: Tensor, step_size: float) -> Tensor:
-        """Step along the gradient; for Linf as long as the diagonal of a sign step."""
-        length = gradient[0].numel() ** 0.5 if self.norm == "Linf" else 1.0
-        return step_size * length * _unit(gradient)
 
     def project(self, perturbed: Tensor, clean: Tensor) -> Tensor:
         """Clip to the ball and to [0, 1]; this is exact for Linf."""
@@ -165,12 +160,19 @@ class TableRegion:
             return step_size * rules.scale * scaled.sign()
         return step_size * rules.scale * _unit(scaled)
 
-    def step_along(self, gradient: Tensor, step_size: float) -> Tensor:
-        """Step along the gradient in scaled units; where relations bind, its sign misleads."""
-        rules = self._rules(gradient)
+    def slide(self, perturbed: Tensor, clean: Tensor, gradient: Tensor, step_size: float) -> Tensor:
+        """Go along what the constraints leave of the gradient, at full length.
+
+        Where relations bind, signs of a gradient lead to points that are not maxima, and the
+        gradient itself is mostly cancelled: a short trial step shows what is left of it.
+        """
+        rules = self._rules(clean)
         scaled = gradient.nan_to_num(nan=0.0) * rules.scale * rules.movable
         length = float(rules.movable.sum()) ** 0.5 if self.norm == "Linf" else 1.0
-        return step_size * length * rules.scale * _unit(scaled)
+        trial = TRIAL * step_size * length
+        free = self.project(perturbed + trial * rules.scale * _unit(scaled), clean) - perturbed
+        left = _lengths((free / rules.scale).nan_to_num()).clamp(min=trial * NEGLIGIBLE)
+        return self.project(perturbed + step_size * length / left * free, clean)
 
     def project(self, perturbed: Tensor, clean: Tensor) -> Tensor:
         """Project onto ball, box and relations in turn."""
@@ -183,7 +185,7 @@ class TableRegion:
         return moved
 
     def repair(self, perturbed: Tensor, clean: Tensor) -> Tensor:
-        """Repair towards the clean row; a row that is still not admissible becomes the clean one."""
+        """Repair towards the clean row, and become it where that is still not admissible."""
         rules = self._rules(clean.double())
         if self.norm == "L2":
             perturbed = _shrunk(rules, perturbed.double(), clean.double(), self.eps)

@@ -6,8 +6,8 @@ counts, so that what is kept is always admissible.
 
 Two losses and two directions take turns over the restarts. The margin between logits still has a
 gradient where a confident softmax has none; cross-entropy weighs all classes. The sign of the
-gradient is the steepest way through a box, but it stands still at points that are not maxima where
-a relation binds; there the gradient itself goes on.
+gradient is the steepest way through a box, but where relations bind it stands still at points that
+are not maxima; there the second direction slides along the relations.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from torch.nn import functional
 
 from hardgate.attacks.ascent import frozen, gradient_of, margin
 from hardgate.attacks.rows import Worst, check_table
-from hardgate.errors import ParamsError
+from hardgate.errors import ContractError, ParamsError
 from hardgate.records import InputSpec, Radius, Record
-from hardgate.region import Region
+from hardgate.region import Region, TableRegion
 from hardgate.threat import Access, Threat
 
-WAYS = (("margin", "sign"), ("margin", "gradient"), ("cross-entropy", "sign"))
+WAYS = (("margin", "sign"), ("margin", "slide"), ("cross-entropy", "sign"))
 LAST_STEP = 0.1  # of step_size: steps shrink, so that the last ones settle in corners
 
 
@@ -69,6 +69,8 @@ class ConstrainedPGD(Record):
         generator: torch.Generator,
     ) -> Tensor:
         """Find the admissible row with the lowest margin; the first start is the clean row."""
+        if not isinstance(region, TableRegion):
+            raise ContractError(f"{self.name} takes a region of table rows, not {type(region)}")
         with frozen(model), torch.no_grad():
             worst = Worst(inputs, labels, model(inputs))
             for restart in range(self.restarts):
@@ -83,7 +85,7 @@ class ConstrainedPGD(Record):
         loss: Callable[[Tensor], Tensor],
         way: str,
         start: Tensor,
-        region: Region,
+        region: TableRegion,
         worst: Worst,
         model: nn.Module,
     ) -> None:
@@ -91,8 +93,10 @@ class ConstrainedPGD(Record):
         for step in range(self.steps):
             size = self.step_size * max(1 - step / self.steps, LAST_STEP)
             gradient = gradient_of(loss, perturbed)
-            move = region.step if way == "sign" else region.step_along
-            perturbed = region.project(perturbed + move(gradient, size), clean)
+            if way == "sign":
+                perturbed = region.project(perturbed + region.step(gradient, size), clean)
+            else:
+                perturbed = region.slide(perturbed, clean, gradient, size)
             if (step + 1) % self.check_every == 0 or step + 1 == self.steps:
                 repaired = region.repair(perturbed, clean)
                 worst.see(repaired, model(repaired))
