@@ -23,10 +23,10 @@ from hardgate.errors import ContractError, ParamsError
 from hardgate.records import Objection
 from tasks import _data_docs, _objections, _suites
 from tasks._drafts import draft
-from tasks._objections import FIRST, Reply
+from tasks._objections import FIRST, Reply, refusal
 from tasks._suites import Expected, Suite
 
-__all__ = ["Verdicts", "draft", "judge"]
+__all__ = ["Verdicts", "draft", "judge", "refusal"]
 
 RESULT_FORMAT = {
     "result_format": "SUMMARY",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +47,26 @@ def answer(expected: Expected, reply: Reply, frame: pd.DataFrame) -> Answer:
     elif unasked:
         objection = _because(objection, "no value was there to be judged")
     return Answer(expected, _observed(reply.result), objection)
+
+
+def refusal(model: str, objections: Sequence[Objection]) -> str:
+    """Put objections into a message: which expectation, which column, the first rows, and why."""
+    lines = [f"  {_sentence(objection)}" for objection in objections[:FIRST]]
+    if len(objections) > FIRST:
+        lines.append(f"  and {len(objections) - FIRST} more, on the page of the data docs")
+    count = "1 expectation" if len(objections) == 1 else f"{len(objections)} expectations"
+    advice = f"correct the data at their source, or edit expectations/{model}.json"
+    return "\n".join([f"the data of {model} break {count}; {advice} (rows from 0):", *lines])
+
+
+def _sentence(objection: Objection) -> str:
+    where = f" of {objection.column}" if objection.column else ""
+    rows = ", ".join(map(str, objection.rows))
+    more = (objection.count or 0) - len(objection.rows)
+    rest = f" and {more} more" if objection.rows and more > 0 else ""
+    at = f" in row{'s' if len(objection.rows) > 1 else ''} {rows}{rest}" if rows else ""
+    seen = "; ".join(objection.values[:3])
+    return f"{objection.expectation}{where}{at}: {seen or 'not kept'}. {objection.reason}"
 
 
 def _objection(expected: Expected, reply: Reply, frame: pd.DataFrame) -> Objection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -509,6 +510,50 @@ def test_no_rows_are_not_accepted(drafted: Path, table: pd.DataFrame, judge: Jud
         judge(table.iloc[:0], drafted)
 
 
+def test_a_refusal_says_expectation_column_rows_values_reason_and_what_to_do(
+    table: pd.DataFrame, drafted: Path, judge: Judge
+) -> None:
+    broken = put("age", list(range(30, 45)), -5)(table).drop(columns="income")
+    message = _expectations.refusal("small", judge(broken, drafted).objections)
+    first, *lines = message.splitlines()
+    assert "the data of small break" in first
+    assert "edit expectations/small.json" in first
+    assert "expect_table_columns_to_match_ordered_list of income: income is missing." in message
+    (line,) = [line for line in lines if "to_be_between of age" in line]
+    assert "in rows 30, 31," in line
+    assert "39 and 5 more: -5; -5; -5." in line
+    assert "were seen; the bounds leave a margin" in line
+
+
+def test_a_refusal_of_many_expectations_stays_short() -> None:
+    objection = Objection(
+        expectation="expect_x", column=None, count=None, rows=(), values=(), reason="Why."
+    )
+    message = _expectations.refusal("small", (objection,) * 14)
+    assert message.count("expect_x: not kept. Why.") == 10
+    assert "and 4 more" in message
+
+
+def test_a_large_table_is_never_copied_whole(tmp_path: Path, judge: Judge) -> None:
+    wide = {f"x{n}": np.full(100_000, n, dtype=np.float32) for n in range(80)}
+    frame = pd.DataFrame(wide, copy=False)
+    path = suite(
+        tmp_path,
+        expect("table_columns_to_match_ordered_list", column_list=list(frame)),
+        expect("column_values_to_be_between", column="x3", min_value=3, max_value=3),
+        expect("column_values_to_be_between", column="x7", min_value=0, max_value=3),
+        expect("column_values_to_be_unique", column="x9"),
+    )
+    judge(frame, path)  # imports and caches are not the table's
+    tracemalloc.start()
+    try:
+        assert len(judge(frame, path).objections) == 2
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < frame.memory_usage().sum() / 2
+
+
 def test_nothing_is_written_but_the_page(
     tmp_path: Path,
     table: pd.DataFrame,
@@ -614,6 +659,7 @@ def mnist() -> pd.DataFrame:
     return audited(raw, splits.Shares(held_out=0.1))[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["credit", "diagnosis", "mnist"])
 def test_real_data_keep_their_committed_suite(
     model: str, request: pytest.FixtureRequest, tmp_path: Path
@@ -712,6 +758,7 @@ CORRUPTED: dict[str, tuple[str, Break, str, str | None]] = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CORRUPTED)
 def test_the_committed_suites_refuse_corrupted_data(
     case: str, request: pytest.FixtureRequest, tmp_path: Path
