@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hardgate.evidence import outcomes, signing, statement, verification
+from hardgate.evidence import model_signature, outcomes, signing, statement, verification
 from hardgate.records import Measurement, Verdict
 
 NAMES = [
@@ -242,6 +242,26 @@ def test_a_signed_payload_of_another_kind_ends_the_list(case: Any) -> None:
     assert first.passed
     assert not second.passed
     assert "predicate" in second.words or "_type" in second.words
+
+
+def test_another_signature_of_the_same_bytes_is_not_the_one_in_the_evidence(case: Any) -> None:
+    ground = case.ground
+    private = ground.root / "keys" / "model.pem"
+    model_signature.sign(
+        ground.directory, ground.model_signature, private=private, trusted=ground.trusted
+    )
+    failed = case.failed()
+    assert failed.keys() == {"model signature"}
+    assert "not the one the evidence was made with" in failed["model signature"]
+
+
+@pytest.mark.parametrize("change", [{"leaves": 41}, {"attacks": ("fgsm",)}])
+def test_outcomes_of_other_size_or_attacks_than_signed_are_named(
+    case: Any, change: dict[str, Any]
+) -> None:
+    record = case.predicate.outcomes.model_copy(update=change)
+    failed = case.signed_again(outcomes=record).failed()
+    assert "40 outcomes of fgsm, slow; the evidence says" in failed["outcomes"]
 
 
 @pytest.mark.parametrize("commit", ["c" * 40 + "+changes", "not under version control", ""])
