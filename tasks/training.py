@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from hardgate import candidates, devices, provenance, region, state, training
+from hardgate import candidates, devices, provenance, records, region, state, training
+from hardgate.monitors import Epoch
 from hardgate.params import Params
 from hardgate.records import CandidateRecord, CorpusRecord, DatasetRecord
 from tasks import _store
+
+COLUMNS = (
+    "epoch",
+    "loss",
+    "rate",
+    "eps",
+    "seconds",
+    "held_out_clean",
+    "held_out_robust",
+    "train_one_step",
+)
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
@@ -28,6 +45,7 @@ def train(params: Params, dataset: DatasetRecord, corpus: CorpusRecord) -> Candi
         identity=provenance.sha256_json([params.digest("training"), made_from]),
     )
     candidates.save(directory / "model", params.training.architecture, dataset.input, fitted.model)
+    _write_history(fitted.history, directory / "history.csv")
     return _store.keep(
         CandidateRecord(
             model=params.model,
@@ -35,8 +53,8 @@ def train(params: Params, dataset: DatasetRecord, corpus: CorpusRecord) -> Candi
             directory=directory / "model",
             model_sha256=provenance.sha256_tree(directory / "model"),
             architecture=params.training.architecture.name,
-            recipe=params.training.recipe.recipe,
-            weights=sum(weight.numel() for weight in fitted.model.parameters()),
+            recipe=params.training.defense.recipe,
+            weights=candidates.count(fitted.model),
             epochs=fitted.epochs,
             best_epoch=fitted.best_epoch,
             stopped=fitted.stopped,
@@ -50,6 +68,18 @@ def train(params: Params, dataset: DatasetRecord, corpus: CorpusRecord) -> Candi
         model=params.model,
         stage="training",
     )
+
+
+def _write_history(history: Sequence[Epoch], path: Path) -> None:
+    """Write one row per epoch; a score that an epoch was not asked for is empty."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for epoch in history:
+        seen = epoch.evaluated
+        scores = (seen.clean, seen.robust, seen.one_step) if seen else (None, None, None)
+        writer.writerow([epoch.epoch, epoch.loss, epoch.rate, epoch.eps, epoch.seconds, *scores])
+    records.write_text(path, stream.getvalue())
 
 
 if __name__ == "__main__":
