@@ -1,0 +1,83 @@
+"""The threat model in words: who attacks, how far, and what they can touch."""
+
+from __future__ import annotations
+
+from hardgate.records import ColumnType, ImageInput, InputSpec, TableInput
+from hardgate.reporting import words
+from hardgate.reporting.parts import Facts, Table
+from hardgate.reporting.run import Run
+from hardgate.threat import Threat
+
+NORMS = {
+    "Linf": "each of them by at most eps, all at once (Linf)",
+    "L2": "all of them together by a Euclidean distance of at most eps (L2)",
+}
+DIRECTIONS = {"both": "up and down", "up": "up only", "down": "down only"}
+
+
+def threat(run: Run) -> Facts:
+    """Say in words who attacks, how far, how often, and what they can touch."""
+    section, spec = run.params.threat, run.dataset.input
+    touched = "every pixel, within [0, 1]"
+    if isinstance(spec, TableInput):
+        touched = (
+            f"{len(section.columns)} of {len(spec.columns)} columns, listed below; "
+            "nobody moves the others"
+        )
+    return (
+        ("The attacker moves", touched),
+        (
+            "How far",
+            f"{NORMS[section.norm]}, eps {words.plain(section.eps)} {_unit(section, spec)}",
+        ),
+        ("What they know", _access(section)),
+        (
+            "How often they ask",
+            f"{words.count(section.queries, 'query')} per input, when they only ask",
+        ),
+    )
+
+
+def _unit(threat: Threat, spec: InputSpec) -> str:
+    if isinstance(spec, ImageInput):
+        return f"of the pixel range 0 to 1, {threat.eps * 255:.3g} of 255 grey levels"
+    return "standard deviations of the training split"
+
+
+def _access(threat: Threat) -> str:
+    if threat.access == "white-box":
+        return "the weights, so that they can follow gradients (white-box)"
+    return "nothing but the answers to what they ask (black-box)"
+
+
+def attacker(threat: Threat, spec: InputSpec) -> str:
+    """Say in one sentence what an attacker can change."""
+    amount = f"{words.plain(threat.eps)} {_unit(threat, spec)} ({threat.norm})"
+    if isinstance(spec, ImageInput):
+        return f"any pixel, by up to {amount}."
+    relations = words.count(len(threat.relations), "relation")
+    kept = f", while {relations} between columns must keep holding" if threat.relations else ""
+    return f"{len(threat.columns)} of its columns, by up to {amount}{kept}."
+
+
+def moves(run: Run) -> Table | None:
+    """Say for each column that an attacker can move by how much, in the column's own unit."""
+    section, spec = run.params.threat, run.dataset.input
+    if not isinstance(spec, TableInput):
+        return None
+    rows = []
+    for column in spec.columns:
+        if freedom := section.columns.get(column.name):
+            low = column.low if freedom.min is None else freedom.min
+            high = column.high if freedom.max is None else freedom.max
+            whole = freedom.integer or column.type is ColumnType.INTEGER
+            rows.append(
+                (
+                    column.name,
+                    words.amount(section.eps * column.scale),
+                    DIRECTIONS[freedom.direction],
+                    f"{words.amount(low)} to {words.amount(high)}",
+                    "whole numbers" if whole else "",
+                )
+            )
+    return Table(("column", "by at most", "direction", "stays within", "as"), tuple(rows))
