@@ -119,7 +119,7 @@ def suite(
     with _project():
         from tasks import _drafting
 
-        path = _drafting.draft(model, force=force)
+        path = _drafting.write(model, force=force)
     sys.stdout.write(f"{path}: read it, and correct what the data cannot know\n")
 
 

@@ -43,7 +43,9 @@ class Samples:
 
     def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield ``(inputs as floats, labels)`` in order."""
-        for inputs, labels in zip(self.inputs.split(size), self.labels.split(size), strict=True):
+        for inputs, labels in zip(
+            torch.split(self.inputs, size), torch.split(self.labels, size), strict=True
+        ):
             yield as_floats(inputs), labels
 
 

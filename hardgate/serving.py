@@ -76,6 +76,26 @@ def load(directory: Path, device: torch.device) -> Served:
     return Served(candidates.load(directory, device), candidates.read_spec(directory), device)
 
 
+def example(spec: InputSpec, inputs: torch.Tensor) -> pd.DataFrame | NDArray[np.float32]:
+    """Write model inputs as ``predict`` takes them, for a signature and to try the model with.
+
+    Categories that look like numbers become numbers, as they were in the raw file.
+    """
+    if isinstance(spec, ImageInput):
+        images: NDArray[np.float32] = as_floats(inputs).numpy()
+        return images
+    values = inputs.numpy().astype(np.float64)
+    columns: dict[str, Any] = {}
+    for at, column in enumerate(spec.columns):
+        columns[column.name] = values[:, at]
+        if column.categories:
+            names = pd.Series([*column.categories, None]).take(values[:, at].astype(int))
+            numbers = pd.to_numeric(names, errors="coerce")
+            plain = numbers.isna().sum() == names.isna().sum()
+            columns[column.name] = (numbers.astype(float) if plain else names).to_numpy()
+    return pd.DataFrame(columns)
+
+
 def read_rows(inputs: pd.DataFrame | NDArray[Any]) -> pd.DataFrame:
     """Refuse what is not a frame with one column per name."""
     if not isinstance(inputs, pd.DataFrame):

@@ -119,18 +119,19 @@ def measure(
     """Make one measurement."""
     started = time.monotonic()
     ground = _ground(params, dataset, candidate)
+    answers: FileRecord | None = None
     with _one_thread():
         match probe.kind:
             case "clean":
                 found, answers = _clean(params, ground)
             case "attack":
-                found, answers = _attack(params, probe.name, dataset, ground)
+                found, answers = {}, _attack(params, probe.name, dataset, ground)
             case "curve":
-                found, answers = _curve(params, dataset, ground), None
+                found = _curve(params, dataset, ground)
             case "corruptions":
-                found, answers = _corruptions(params, ground), None
+                found = _corruptions(params, ground)
             case "diagnostics":
-                found, answers = _diagnostics(params, dataset, ground), None
+                found = _diagnostics(params, dataset, ground)
     return Part(
         probe=probe,
         measurements=found,
@@ -184,15 +185,13 @@ def _predict(params: Params, ground: Ground, inputs: Tensor) -> Tensor:
     return torch.softmax(torch.cat(logits), dim=1)
 
 
-def _attack(
-    params: Params, name: str, dataset: DatasetRecord, ground: Ground
-) -> tuple[dict[str, Measurement], FileRecord]:
+def _attack(params: Params, name: str, dataset: DatasetRecord, ground: Ground) -> FileRecord:
+    """Attack, and keep the inputs found; what they say is counted when all is gathered."""
     attack = next(attack for attack in params.evaluation.attacks if attack.name == name)
     found = _run(params, attack, dataset, ground, ground.attacked)
     path = _store.directory(params.model, STAGE) / "attacked" / f"{name}.safetensors"
     spotcheck.write_attacked(path, index=ground.attacked, inputs=found.adversarial)
-    answers = _keep(params, name, {"probabilities": found.probabilities})
-    return {}, answers
+    return _keep(params, name, {"probabilities": found.probabilities})
 
 
 def _run(

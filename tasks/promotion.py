@@ -53,6 +53,7 @@ SIGNATURE = "model.sig"
 REPORT = "report.html"
 LOCK = Path("requirements.lock")
 EVIDENCE_FOLDER = "evidence"  # in the MLflow run
+EXAMPLES = 5  # test inputs that travel with the model
 
 
 class Chain(Record):
@@ -152,13 +153,15 @@ def register(params: Params, chain: Chain, measured: Mapping[str, Measurement]) 
         _registry.log_params(run_id, _flat(records.to_plain(params)))
         _log_stages(run_id, params.model, chain)
         _registry.log_stage(run_id, STAGE, measured, ())
-        example = serving.example(chain.dataset.input, _store.split(chain.dataset.test))
+        test = _store.split(chain.dataset.test)
+        example = serving.example(chain.dataset.input, test.inputs[:EXAMPLES])
+        served = serving.load(chain.candidate.directory, torch.device("cpu"))
         return _registry.register(
             run_id,
             params.model,
             chain.candidate.directory,
             example=example,
-            output=serving.open_model(chain.candidate.directory).predict(example),
+            output=served.predict(example),
             requirements=_requirements(),
         )
 
