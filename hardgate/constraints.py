@@ -228,40 +228,44 @@ def repair(constraints: Constraints, perturbed: Tensor, clean: Tensor, *, eps: f
     lower, upper = constraints.box(origin, eps)
     # An infinite or undefined proposal is no proposal.
     proposal = torch.where(perturbed.isfinite(), perturbed.double(), origin)
-    moved = settle(constraints, torch.clamp(proposal, lower, upper), origin)
+    moved = settle(constraints.integer, torch.clamp(proposal, lower, upper), origin)
     limits, slack = constraints.limits(origin), constraints.tolerances() / 2
     for _ in range(EXACT_SWEEPS if constraints.groups else 0):
         # The slack keeps the rounding of a sum from looking like a broken relation.
         broken = moved.nan_to_num() @ constraints.weights.T > limits + slack
-        if not broken.any():
+        rows = broken.any(dim=1).nonzero().flatten()
+        if len(rows) == 0:
             break
-        for relation in broken.any(dim=0).nonzero().flatten().tolist():
-            moved = _restore(constraints, relation, moved, origin, limits[:, relation])
+        part = moved[rows]
+        for group in constraints.groups:
+            part = _restored(constraints, group, part, origin[rows], limits[rows][:, group])
+        moved[rows] = part
     return moved.float()
 
 
-def _restore(
-    constraints: Constraints, relation: int, moved: Tensor, clean: Tensor, limit: Tensor
+def _restored(
+    constraints: Constraints, group: Tensor, moved: Tensor, clean: Tensor, limits: Tensor
 ) -> Tensor:
-    """Shrink what pushes one relation over its limit, in proportion, until it holds."""
-    weights = constraints.weights[relation]
-    excess = moved.nan_to_num() @ weights - limit
-    rows = (excess > 0).nonzero().flatten()
-    pushed = (moved[rows] - clean[rows]).nan_to_num()
-    culprits = weights * pushed > 0
-    share = excess[rows] / (weights * pushed * culprits).sum(dim=1).clamp(min=1e-300)
-    shrunk = moved[rows] - pushed * culprits * share.clamp(max=1).unsqueeze(1)
-    restored = moved.clone()
-    restored[rows] = settle(constraints, shrunk, clean[rows])
-    return restored
+    """Shrink what pushes relations over their limits, in proportion, until they hold.
+
+    The relations of a group share no movable column, so each column answers to one of them.
+    """
+    weights = constraints.weights[group]
+    excess = (moved.nan_to_num() @ weights.T - limits).clamp(min=0)
+    change = (moved - clean).nan_to_num()
+    raised, lowered = change.clamp(min=0), (-change).clamp(min=0)
+    pushes = raised @ weights.clamp(min=0).T + lowered @ (-weights).clamp(min=0).T
+    share = (excess / pushes.clamp(min=1e-300)).clamp(max=1)
+    back = (share @ (weights > 0).to(share)) * raised - (share @ (weights < 0).to(share)) * lowered
+    return settle(constraints.integer, moved - back, clean)
 
 
-def settle(constraints: Constraints, moved: Tensor, clean: Tensor) -> Tensor:
+def settle(integer: Tensor, moved: Tensor, clean: Tensor) -> Tensor:
     """Round to what a float32 row can hold, and integers to integers, always towards clean."""
     below = moved < clean
     whole = torch.where(below, moved.ceil(), moved.floor())
     overshot = torch.where(below, whole > clean, whole < clean)
-    moved = torch.where(constraints.integer, torch.where(overshot, clean, whole), moved)
+    moved = torch.where(integer, torch.where(overshot, clean, whole), moved)
     stored = moved.float()
     outside = (stored.double() - clean).abs() > (moved - clean).abs()
     inner = torch.nextafter(stored, clean.float())

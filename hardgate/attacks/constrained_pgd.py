@@ -27,7 +27,7 @@ from hardgate.records import InputSpec, Radius, Record
 from hardgate.region import Region, TableRegion
 from hardgate.threat import Access, Threat
 
-WAYS = (("margin", "sign"), ("margin", "slide"), ("cross-entropy", "sign"))
+WAYS = (("margin", "slide"), ("margin", "sign"), ("cross-entropy", "slide"))
 LAST_STEP = 0.1  # of step_size: steps shrink, so that the last ones settle in corners
 
 

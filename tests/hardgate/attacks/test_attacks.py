@@ -87,10 +87,10 @@ class Victim(nn.Module):
             nn.Flatten(), nn.Linear(inputs, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.3)
         )
         self.head = nn.Linear(16, classes)
-        for index, parameter in enumerate(self.parameters()):
-            if parameter.dim() > 1:
-                with torch.no_grad():
-                    parameter.copy_(torch.randn(parameter.shape, generator=seeded(index)) / 3)
+        with torch.no_grad():
+            for index, layer in enumerate((self.body[1], self.head)):
+                layer.weight.copy_(torch.randn(layer.weight.shape, generator=seeded(index)) / 3)
+                layer.bias.zero_()
 
     def forward(self, inputs: Tensor) -> Tensor:
         logits: Tensor = self.head(self.body(inputs.nan_to_num() / self.scale))
