@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 CHALLENGER = "challenger"
 IN_PRODUCTION = "champion"  # read, never written
 LIMIT = 1000  # metrics in one request
+QUIETLY = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+}
 
 
 @dataclass(frozen=True)
@@ -51,8 +57,8 @@ def _embedded() -> Path:
 @contextmanager
 def _spoken_to() -> Iterator[MlflowClient]:
     """Give a client; what goes wrong with the server is said in our words."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+    for name, value in QUIETLY.items():
+        os.environ.setdefault(name, value)
     import mlflow  # four seconds: not before it is needed
     from mlflow.exceptions import MlflowException
 

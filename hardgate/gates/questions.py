@@ -45,10 +45,7 @@ class Question:
         """The condition for passing, in words."""
         relation = "at least" if self.end == "lower" else "at most"
         reason = f" ({self.reason})" if self.reason else ""
-        return (
-            f"the {self.end} end of {self.name} is {relation} {self.bound:g}{reason}, "
-            f"on {self.min_samples} samples or more"
-        )
+        return f"{self.end} end {relation} {self.bound:g}{reason}"
 
     def judge(self, evidence: Mapping[str, Measurement]) -> Finding:
         """Answer from evidence; what cannot be seen has not passed."""
@@ -76,8 +73,8 @@ class Question:
             observed=observed,
             bound=self.bound,
             condition=self.condition,
-            message=f"{verdict.value}: {found}; to pass, {self.condition}. "
-            f"See docs/gates.md, {paragraph(self.kind)}",
+            message=f"{verdict.value}: {found}; to pass: {self.condition}, on {self.min_samples} "
+            f"samples or more. See docs/gates.md, {paragraph(self.kind)}",
         )
 
 
