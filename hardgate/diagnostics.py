@@ -84,6 +84,11 @@ def check(attacks: Sequence[Attack]) -> None:
         )
 
 
+def gradient_attack(attacks: Sequence[Attack]) -> PGD | ConstrainedPGD:
+    """Pick the iterated gradient attack that others are compared with: the ladder's first."""
+    return next(attack for attack in attacks if isinstance(attack, PGD | ConstrainedPGD))
+
+
 def measure(
     attacks: Sequence[Attack],
     threat: Threat,
@@ -106,7 +111,7 @@ def measure(
     """
     check(attacks)
     case = _Case(threat, region, model, inputs, labels, seed, batch_size)
-    gradient = next(attack for attack in attacks if isinstance(attack, PGD | ConstrainedPGD))
+    gradient = gradient_attack(attacks)
     with frozen(model):
         iterated = case.run(gradient)
         correct = case.map(lambda rows, truth: _correct(model, rows, truth))

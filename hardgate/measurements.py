@@ -20,6 +20,7 @@ name                                   meaning
 ``corruption/error_ratio``             mean corrupted error over clean error
 ``fairness/<column>/<situation>/...``  a :data:`Difference` between groups, or one group's rate
 ``explanation/<property>``             see :data:`Property`
+``price/standard/<what>``              the same architecture without defence, see :data:`Price`
 ``champion/exists``                    1 when the registry names a champion, else 0 (exact)
 ``champion/<metric>``                  the champion's own, on the same test split
 =====================================  =========================================================
@@ -55,6 +56,7 @@ Property = Literal[
     "second_opinion",  # Spearman correlation of importance with a gradient method's
     "reference_agreement",  # cosine between our attributions and the shap library's
 ]
+Price = Literal["clean_accuracy", "clean_auc", "robust_accuracy", "robust_auc", "seconds"]
 
 SIGNS: tuple[Sign, ...] = get_args(Sign)
 WORST_CASE = "worst_case"
@@ -112,6 +114,11 @@ def group_rate(
 def explanation(measured: Property) -> str:
     """Name a property of the explanations."""
     return f"explanation/{measured}"
+
+
+def price(what: Price) -> str:
+    """Name what the undefended twin of the candidate reaches, or the seconds it took to train."""
+    return f"price/standard/{what}"
 
 
 def champion(metric: Metric) -> str:

@@ -39,7 +39,7 @@ SHARED = {
     "augmentation": ("seed", "threat"),
     "training": ("seed", "threat"),
     "explanation": ("seed", "threat"),
-    "evaluation": ("seed", "threat"),
+    "evaluation": ("seed", "threat", "training"),  # the undefended twin is trained likewise
     "promotion": ("seed", "threat"),
 }
 
@@ -67,6 +67,7 @@ class Evaluation(Record):
     attacks: tuple[Attack, ...] = Field(min_length=1)
     curve: Curve
     diagnostics: PositiveInt  # samples for the signs of masked gradients
+    price: PositiveInt  # samples on which an undefended twin is attacked, to price the defence
     corruptions: CorruptionSweep | None = None  # images only
     fairness: Fairness | None = None  # tables only
 

@@ -34,8 +34,12 @@ from hardgate import (
     region,
     robustness,
     samples,
+    state,
+    statistics,
+    training,
 )
 from hardgate.attacks import Attack
+from hardgate.defenses import Standard
 from hardgate.evidence import outcomes, recomputation, spotcheck
 from hardgate.evidence.outcomes import Answers, Outcomes
 from hardgate.params import Params
@@ -55,7 +59,7 @@ STAGE = "evaluation"
 WORKERS = max(1, min(4, os.cpu_count() or 1))
 CLEAN = "clean"
 
-Kind = Literal["clean", "attack", "curve", "corruptions", "diagnostics"]
+Kind = Literal["clean", "attack", "curve", "corruptions", "diagnostics", "price"]
 
 
 class Probe(Record):
@@ -94,8 +98,9 @@ def plan(params: Params, dataset: DatasetRecord) -> tuple[Probe, ...]:
     evaluation, spec = params.evaluation, dataset.input
     for attack in (*evaluation.attacks, evaluation.curve.attack):
         attack.check(spec, params.threat)
+    diagnostics.check(evaluation.attacks)
     attacks = [Probe(kind="attack", name=attack.name) for attack in reversed(evaluation.attacks)]
-    rest: list[Kind] = ["diagnostics", "curve"]
+    rest: list[Kind] = ["price", "diagnostics", "curve"]
     if evaluation.corruptions is not None:
         rest.append("corruptions")
     if evaluation.fairness is not None and isinstance(spec, TableInput):
@@ -132,6 +137,8 @@ def measure(
                 found = _corruptions(params, ground)
             case "diagnostics":
                 found = _diagnostics(params, dataset, ground)
+            case "price":
+                found = _price(params, dataset, ground)
     return Part(
         probe=probe,
         measurements=found,
@@ -256,6 +263,40 @@ def _diagnostics(params: Params, dataset: DatasetRecord, ground: Ground) -> dict
         seed=params.seed,
         batch_size=params.evaluation.batch_size,
     )
+
+
+def _price(params: Params, dataset: DatasetRecord, ground: Ground) -> dict[str, Measurement]:
+    """Train the candidate's twin without defence or augmentation, and measure it alike."""
+    section = params.training.model_copy(
+        update={"defense": Standard(recipe="standard"), "warmup_epochs": 0.0}
+    )
+    fitted = training.fit(
+        section,
+        dataset.input,
+        region.build(params.threat, dataset.input),
+        _store.split(dataset.train),
+        _store.split(dataset.held_out),
+        seed=params.seed,
+        device=ground.device,
+        checkpoint=state.room("checkpoints") / f"{params.model}.undefended.safetensors",
+        identity=_store.digest(dataset),
+    )
+    twin = ground._replace(model=fitted.model)
+    labels = ground.test.labels.numpy()
+    clean = _predict(params, twin, ground.test.inputs).double().numpy()
+    index = ground.attacked[: params.evaluation.price]
+    attack = diagnostics.gradient_attack(params.evaluation.attacks)
+    robust = _run(params, attack, dataset, twin, index)
+    attacked = robust.probabilities.double().numpy()
+    found = {
+        measurements.price("clean_accuracy"): quality.accuracy(labels, clean),
+        measurements.price("robust_accuracy"): statistics.share(robust.survives.numpy()),
+        measurements.price("seconds"): statistics.exact(fitted.seconds, dataset.train.samples),
+    }
+    if len(dataset.input.classes) == 2:
+        found[measurements.price("clean_auc")] = quality.auc(labels, clean)
+        found[measurements.price("robust_auc")] = quality.auc(labels[index.numpy()], attacked)
+    return found
 
 
 def _keep(params: Params, name: str, tensors: Mapping[str, Tensor]) -> FileRecord:
