@@ -107,6 +107,14 @@ def test_another_leaf_or_proof_is_not_accepted(leaves: list[bytes], data: st.Dat
         assert not merkle.includes(tree.root, leaves[index], proof, index=index, size=size)
 
 
+def test_a_proof_for_another_size_is_not_accepted() -> None:
+    tree = grow(LEAVES[:4])
+    proof = tree.proof(3)
+    assert merkle.includes(tree.root, LEAVES[3], proof, index=3, size=4)
+    assert not merkle.includes(tree.root, LEAVES[3], proof, index=1, size=2)
+    assert not merkle.includes(tree.root, LEAVES[3], proof, index=0, size=1)
+
+
 def test_an_inner_node_cannot_pass_as_a_leaf() -> None:
     tree = grow(LEAVES[:4])
     inner = b"".join(tree.levels[0][:2])

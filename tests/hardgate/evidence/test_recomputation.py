@@ -49,6 +49,13 @@ def test_an_attack_cannot_make_a_wrong_answer_right() -> None:
     assert found["robust/weak/accuracy"] == statistics.wilson(6, 8)
 
 
+def test_the_clean_input_is_among_the_worst_cases() -> None:
+    flattered = replace(KNOWN, clean=said(STRONG), attacks={"weak": said([0.9] * 4 + [0.1] * 4)})
+    found = recomputation.recompute(flattered, classes=2)
+    assert found["robust/weak/auc"].value == 1
+    assert found["robust/worst_case/auc"].value == found["clean/auc"].value < 1
+
+
 def test_only_attacked_samples_count() -> None:
     known = np.array([True, True, False, False, True, True, False, False])
     part = replace(KNOWN, attacks={"strong": KNOWN.attacks["strong"], "weak": said(WEAK, known)})

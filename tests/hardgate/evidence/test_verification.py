@@ -318,6 +318,34 @@ def test_a_gate_left_out_of_the_evidence_is_named(case: Any) -> None:
     assert "clean finds failed" in case.on(judge=stricter).failed()["gates"]
 
 
+def test_another_verdict_on_the_same_number_is_named(case: Any) -> None:
+    (honest,) = case.predicate.findings
+    stricter = honest.model_copy(update={"verdict": Verdict.FAILED})
+    failed = case.on(judge=lambda _: [stricter]).failed()
+    assert failed["gates"] == "robust_accuracy/worst_case finds failed, signed passed"
+
+
+def test_a_finding_that_lost_its_number_is_named(case: Any) -> None:
+    (honest,) = case.predicate.findings
+    unseen = honest.model_copy(update={"observed": None})
+    assert case.on(judge=lambda _: [unseen]).failed().keys() == {"gates"}
+    assert case.signed_again(findings=(unseen,)).failed().keys() == {"gates"}
+
+
+def test_a_gate_that_speaks_twice_is_refused(case: Any) -> None:
+    (honest,) = case.predicate.findings
+    failed = case.signed_again(findings=(honest, honest)).failed()
+    assert failed == {"gates": "a gate is found twice"}
+
+
+def test_numbers_of_which_none_follows_from_the_outcomes_are_refused(case: Any) -> None:
+    name = "explanation/additivity_error"
+    (honest,) = case.predicate.findings
+    case = case.signed_again(measurements={name: case.predicate.measurements[name]})
+    failed = case.on(judge=lambda _: [honest]).failed()
+    assert failed == {"measurements": "no signed measurement follows from the outcomes"}
+
+
 def test_the_wording_of_a_finding_may_change(case: Any) -> None:
     def reworded(measurements: Any) -> Any:
         return [f.model_copy(update={"message": "x"}) for f in case.ground.judge(measurements)]
