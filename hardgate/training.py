@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Literal
 
 import torch
 from pydantic import NonNegativeFloat, PositiveInt
@@ -25,7 +25,6 @@ from hardgate import (
     checkpoints,
     early_stopping,
     monitors,
-    optimisation,
     progress,
     provenance,
     records,
@@ -36,10 +35,11 @@ from hardgate.defenses import Defense
 from hardgate.early_stopping import EarlyStopping
 from hardgate.errors import ContractError, ParamsError
 from hardgate.monitors import Epoch, Evaluated, Monitors, Stopped
-from hardgate.optimisation import Optimiser, Schedule
+from hardgate.optimisation import Descent, Optimiser
 from hardgate.records import InputSpec, Record
 from hardgate.region import Region
 from hardgate.samples import Samples, as_floats
+from hardgate.schedules import Schedule
 
 STEP = "training"
 
@@ -117,7 +117,7 @@ def fit(
         If the section does not fit the data, or the loss stops being a number.
     """
     _check(params, spec, corpus, held_out)
-    with torch.random.fork_rng(devices=_cuda(device)), _deterministic():
+    with torch.random.fork_rng(devices=_cuda(device)), _deterministic(device):
         run = Run(params, spec, region, corpus, held_out, seed, device)
         name = _identify(params, spec, region, seed=seed, identity=identity)
         if saved := checkpoints.load(checkpoint, identity=name):
@@ -148,7 +148,7 @@ class Run:
         torch.manual_seed(self._derive("weights", 0))
         self.model = candidates.build(self.params.architecture, self.spec).to(self.device)
         self.best = candidates.state_of(self.model)
-        self.optimiser = self.params.optimiser.build(self.model)
+        self.descent = Descent(self.params.optimiser, self.model)
         self.class_weights = _class_weights(self.params, self.spec, self.corpus, self.device)
         self.watched = early_stopping.choose(
             self.params.early_stopping,
@@ -170,7 +170,7 @@ class Run:
             Epoch(
                 epoch=epoch,
                 loss=loss,
-                rate=self.optimiser.param_groups[0]["lr"],
+                rate=self.params.optimiser.rate * self._factor(epoch),
                 eps=self._share_of_eps(epoch),
                 seconds=time.monotonic() - started,
                 evaluated=evaluated,
@@ -212,7 +212,7 @@ class Run:
             Journey(identity=identity, history=tuple(self.history), stopped=self.stopped),
             weights=candidates.state_of(self.model),
             best=self.best,
-            optimiser=optimisation.tensors_of(self.optimiser),
+            optimiser=self.descent.tensors(),
         )
 
     def restore(self, saved: Checkpoint, path: Path) -> None:
@@ -221,7 +221,7 @@ class Run:
             candidates.check_state(self.model, weights, path)
         self.model.load_state_dict(saved.weights)
         self.best = saved.best
-        optimisation.restore(self.optimiser, saved.optimiser)
+        self.descent.restore(saved.optimiser)
         self.history = list(saved.journey.history)
         self.stopped = saved.journey.stopped
 
@@ -254,10 +254,9 @@ class Run:
             attacks,
             class_weights=self.class_weights,
         )
-        self.optimiser.zero_grad(set_to_none=True)
+        self.descent.forget()
         loss.backward()  # type: ignore[no-untyped-call]
-        factor = self.params.schedule.factor(passed / self.params.epochs)
-        self.params.optimiser.step(self.model, self.optimiser, factor=factor)
+        self.descent.step(factor=self._factor(passed))
         return loss.detach()
 
     def _evaluate(self, epoch: int) -> Evaluated | None:
@@ -273,6 +272,10 @@ class Run:
             device=self.device,
             generator=self._generator("evaluation", 0),  # the same starts for every epoch
         )
+
+    def _factor(self, passed: float) -> float:
+        """Give the share of the full learning rate after ``passed`` epochs."""
+        return self.params.schedule.factor(passed / self.params.epochs)
 
     def _share_of_eps(self, passed: float) -> float:
         """Give the share of the radius in force after ``passed`` epochs."""
@@ -337,16 +340,18 @@ def _cuda(device: torch.device) -> list[torch.device]:
 
 
 @contextmanager
-def _deterministic() -> Iterator[None]:
-    """Ask torch for algorithms that repeat themselves; where it has none it says so and goes on."""
+def _deterministic(device: torch.device) -> Iterator[None]:
+    """Ask a GPU for algorithms that repeat themselves, or a warning where it has none.
+
+    A CPU's repeat themselves unasked, and asking imports torch's compiler, which takes seconds.
+    """
+    if device.type == "cpu":
+        yield
+        return
     before = torch.are_deterministic_algorithms_enabled()
     warned = torch.is_deterministic_algorithms_warn_only_enabled()
-    memory = cast(Any, torch.utils.deterministic)
-    filled = memory.fill_uninitialized_memory
     torch.use_deterministic_algorithms(True, warn_only=True)
-    memory.fill_uninitialized_memory = False  # costs time, changes nothing
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(before, warn_only=warned)
-        memory.fill_uninitialized_memory = filled

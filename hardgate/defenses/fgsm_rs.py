@@ -12,7 +12,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from hardgate.attacks.ascent import ascend, frozen
+from hardgate.attacks.ascent import frozen, gradient_of
 from hardgate.defenses.losses import cross_entropy, mean
 from hardgate.records import Radius, Record
 from hardgate.region import Region
@@ -40,13 +40,24 @@ class FGSMRS(Record):
         class_weights: Tensor | None = None,
     ) -> Tensor:
         """Give the batch's loss, a scalar with gradients to the model's weights."""
+        loss = cross_entropy(model, labels)
         with frozen(model):
-            attacked = ascend(
-                cross_entropy(model, labels),
-                inputs,
-                region,
-                step_size=self.step_size,
-                steps=1,
-                generator=generator,
-            )
-        return mean(cross_entropy(model, labels)(attacked), labels, class_weights)
+            start = scatter(inputs, region, generator)
+            step = region.step(gradient_of(loss, start), self.step_size)
+            attacked = region.project(start + step, inputs)
+        return mean(loss(attacked), labels, class_weights)
+
+
+def scatter(inputs: Tensor, region: Region, generator: torch.Generator) -> Tensor:
+    """Scatter inputs over the ball, beyond the box if need be, as the authors' code does.
+
+    Cut off at the box, a black pixel would start at 0 or above, and one long step would always
+    end in a corner: the random start would be lost, and with it what keeps one step from
+    collapsing. (Tried on MNIST: 0.04 under PGD with the cut, 0.88 without.)
+    """
+    if region.norm == "L2":
+        return region.start(inputs, generator)
+    where = generator.device
+    noise = torch.rand(inputs.shape, generator=generator, device=where, dtype=inputs.dtype)
+    reach = region.step(torch.ones_like(inputs), region.eps)
+    return inputs + (2 * noise.to(inputs.device) - 1) * reach

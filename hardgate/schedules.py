@@ -1,0 +1,72 @@
+"""Learning rates over the course of training. To add one: write it, then name it in the union.
+
+A schedule is a function of how far training is, so a resumed run needs no state to go on. Smith
+(2018), "A disciplined approach to neural network hyper-parameters", arXiv:1803.09820, for the
+one-cycle form that fast adversarial training leans on; Loshchilov and Hutter (2017), "SGDR",
+arXiv:1608.03983, for the cosine.
+"""
+
+from __future__ import annotations
+
+from math import cos, pi
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from hardgate.records import Rate, Record
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Constant(Record):
+    """The same rate throughout."""
+
+    name: Literal["constant"]
+
+    def factor(self, progress: float) -> float:  # noqa: ARG002  one interface
+        """Give the share of the full rate at ``progress`` in [0, 1]."""
+        return 1.0
+
+
+class Cosine(Record):
+    """Half a cosine wave from the full rate to ``floor`` times it."""
+
+    name: Literal["cosine"]
+    floor: Rate = 0.0
+
+    def factor(self, progress: float) -> float:
+        """Give the share of the full rate at ``progress`` in [0, 1]."""
+        return self.floor + (1 - self.floor) * (1 + cos(pi * progress)) / 2
+
+
+class OneCycle(Record):
+    """Straight up from nothing to the full rate at ``peak``, then straight down to nothing."""
+
+    name: Literal["one-cycle"]
+    peak: Share = 0.4
+
+    def factor(self, progress: float) -> float:
+        """Give the share of the full rate at ``progress`` in [0, 1]."""
+        return min(progress / self.peak, (1 - progress) / (1 - self.peak))
+
+
+class Piecewise(Record):
+    """The full rate, times ``drop`` from each milestone on; milestones are shares of training."""
+
+    name: Literal["piecewise"]
+    milestones: tuple[Share, ...] = Field(min_length=1)
+    drop: Share = 0.1
+
+    @model_validator(mode="after")
+    def _ascends(self) -> Self:
+        if list(self.milestones) != sorted(set(self.milestones)):
+            raise ValueError(f"milestones {list(self.milestones)} do not ascend")
+        return self
+
+    def factor(self, progress: float) -> float:
+        """Give the share of the full rate at ``progress`` in [0, 1]."""
+        passed = sum(progress >= milestone for milestone in self.milestones)
+        return float(self.drop**passed)
+
+
+Schedule = Annotated[Constant | Cosine | OneCycle | Piecewise, Field(discriminator="name")]
