@@ -18,9 +18,9 @@ from torch.nn import functional
 
 from hardgate import progress
 from hardgate.augmentations.makers import initialise
+from hardgate.optimisation import Descent, Optimiser
 
 SLOPE_EVERY = 4  # steps between two penalties; each counts for as many
-BETAS = (0.5, 0.99)
 AVERAGE = 0.99  # how much of the averaged maker each step keeps
 
 
@@ -57,10 +57,8 @@ def play(
         initialise(network, generator)
         network.to(device)
     averaged = copy.deepcopy(maker).requires_grad_(False)
-    makers, critics = (
-        torch.optim.Adam(network.parameters(), lr=rules.rate, betas=BETAS)
-        for network in (maker, critic)
-    )
+    adam = Optimiser(name="adam", rate=rules.rate, momentum=0.5, second_momentum=0.99)
+    makers, critics = Descent(adam, maker), Descent(adam, critic)
     for step in progress.track(range(rules.steps), "gan"):
         index = torch.randint(len(labels), (rules.batch_size,), generator=generator)
         real, told = reals(index).to(device), labels[index].to(device)
@@ -80,10 +78,10 @@ def play(
     return averaged.eval()
 
 
-def _descend(loss: Tensor, optimiser: torch.optim.Optimizer) -> None:
-    optimiser.zero_grad(set_to_none=True)
+def _descend(loss: Tensor, descent: Descent) -> None:
+    descent.forget()
     loss.backward()  # type: ignore[no-untyped-call]
-    optimiser.step()
+    descent.step(factor=1.0)
 
 
 def _slope(critic: nn.Module, real: Tensor, labels: Tensor) -> Tensor:

@@ -19,10 +19,11 @@ from hardgate.architectures import Architecture
 from hardgate.defenses import Standard
 from hardgate.early_stopping import EarlyStopping
 from hardgate.monitors import Monitors
-from hardgate.optimisation import Cosine, Optimiser
+from hardgate.optimisation import Optimiser
 from hardgate.records import InputSpec, Record
 from hardgate.region import Region
 from hardgate.samples import Samples
+from hardgate.schedules import Cosine
 from hardgate.training import Training
 
 KEPT_BACK = 10  # one in so many samples finds the best epoch
