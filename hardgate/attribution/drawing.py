@@ -6,6 +6,7 @@ Ito's, which colour-blind readers can tell apart; text is readable at 700 pixels
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,8 @@ TOP = 15  # features shown; more do not fit a page
 INK, GREY, PALE = "#222222", "#8C8C8C", "#DDDDDD"
 AGAINST, FOR = "#0072B2", "#D55E00"
 SMALL, NORMAL, LARGE = 9, 10, 12
+LINE = 75  # large characters across
+NAME = 30  # normal characters that leave room beside them
 
 
 def figure(height: float) -> Figure:
@@ -70,6 +73,17 @@ def tidy(axes: Axes, *, title: str, xlabel: str) -> None:
     axes.grid(axis="x", color=PALE, linewidth=0.8)
 
 
+def short(text: str) -> str:
+    """Cut the middle of a name that would push the plot off the page; ends tell columns apart."""
+    return text if len(text) <= NAME else f"{text[: NAME // 2]}…{text[1 - NAME // 2 :]}"
+
+
+def head(drawn: Figure, text: str) -> None:
+    """Head a whole figure with text that is too long for one panel."""
+    lines = "\n".join(textwrap.wrap(text, LINE))
+    drawn.suptitle(lines, fontsize=LARGE, color=INK, x=0.01, ha="left")
+
+
 def bars(axes: Axes, importance: dict[str, Measurement], names: tuple[str, ...]) -> None:
     """Draw mean absolute attributions with their 95 % intervals, the largest on top."""
     shown = [importance[name] for name in names]
@@ -80,7 +94,7 @@ def bars(axes: Axes, importance: dict[str, Measurement], names: tuple[str, ...])
     axes.errorbar(
         values, places, xerr=reach, fmt="none", ecolor=INK, elinewidth=1.2, capsize=3, capthick=1.2
     )
-    axes.set_yticks(places, names)
+    axes.set_yticks(places, [short(name) for name in names])
     axes.set_ylim(-0.6, len(names) - 0.4)
     axes.set_xlim(left=0)
 

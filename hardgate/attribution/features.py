@@ -76,8 +76,3 @@ def _regions(spec: ImageInput, side: int) -> Features:
         for left in range(0, width, side)
     )
     return Features(names=names, index=index, continuous=torch.ones(len(names), dtype=torch.bool))
-
-
-def cells(spec: ImageInput, side: int) -> tuple[int, int]:
-    """How many regions an image has, down and across."""
-    return -(-spec.shape[1] // side), -(-spec.shape[2] // side)

@@ -71,6 +71,7 @@ def importance(found: Attributions, spec: ImageInput) -> Figure:
     where.set_title("Where importance lies", fontsize=drawing.LARGE, color=INK, loc="left")
     where.tick_params(labelsize=SMALL, colors=INK)
     where.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5), xlabel="x", ylabel="y")
+    where.set_anchor("N")
     bar = panel.colorbar(heat, ax=where, location="bottom", fraction=0.05, pad=0.02)
     bar.set_label("mean |SHAP| of a region, log-odds", fontsize=NORMAL, color=INK)
     bar.outline.set_visible(False)
@@ -103,5 +104,6 @@ def _overlay(axes: Axes, picture: NDArray[np.float32], values: Array) -> AxesIma
 def _verdict(found: Attributions, spec: ImageInput, at: int) -> str:
     """Say what the model said and what is true."""
     chance = 100 / (1 + np.exp(-found.outputs[at]))
+    shown = "> 99.9" if chance > 99.9 else f"{chance:.1f}"
     klass, label = spec.classes[int(found.classes[at])], spec.classes[int(found.labels[at])]
-    return f"row {int(found.rows[at])}\nclass {klass}\nat {chance:.1f} %\n(label: {label})"
+    return f"row {int(found.rows[at])}\nclass {klass}\nat {shown} %\n(label: {label})"

@@ -1,15 +1,21 @@
 """The shap library's own explainers, as referee over ours.
 
-Its ``PermutationExplainer`` and ``GradientExplainer`` are given the same model, samples and
-background. They take far longer for the same accuracy (``docs/decisions/explainer.md``), which is
-why a few samples must do. Importing shap takes seconds: only this module does, and only when asked.
+Its ``KernelExplainer`` (tables) and ``GradientExplainer`` (images) are given the same model,
+samples and background. They take far longer for the same accuracy
+(``docs/decisions/explainer.md``), which is why a few samples must do. Importing shap takes seconds:
+only this module does, and only when asked.
+
+The kernel method solves a regression over coalitions where ours walks permutations: two ways that
+agree share no mistake. shap's ``PermutationExplainer`` would compile for eight seconds first.
 """
 
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import ModuleType
 
 import numpy as np
 import torch
@@ -19,7 +25,6 @@ from torch import Tensor, nn
 from hardgate.attribution import scores
 from hardgate.attribution.scores import Score
 
-PERMUTATIONS = 10  # per row, shap's own default
 PATHS = 200  # points per image, shap's own default
 
 _SEEDING = threading.Lock()
@@ -42,28 +47,32 @@ def values(
 def _rows(
     score: Score, row: Tensor, background: Tensor, chosen: Tensor, seed: int
 ) -> NDArray[np.float64]:
-    import shap
-
     def predict(rows: NDArray[np.float64]) -> NDArray[np.float64]:
         states = torch.from_numpy(rows.astype(np.float32))
         return scores.evaluate(score, states, chosen.expand(len(rows))).numpy()
 
-    masker = shap.maskers.Independent(background.numpy(), max_samples=len(background))
-    explainer = shap.PermutationExplainer(predict, masker, seed=seed)
-    evaluations = PERMUTATIONS * (2 * len(row) + 1)
-    explained = explainer(row.numpy()[None], max_evals=evaluations, silent=True)
-    return np.asarray(explained.values[0], dtype=np.float64)
+    np.random.seed(seed)
+    explainer = _shap().KernelExplainer(predict, background.numpy().astype(np.float64))
+    explained = explainer.shap_values(row.numpy()[None], l1_reg=False, silent=True)
+    return np.asarray(explained[0], dtype=np.float64)
 
 
 def _images(
     score: Score, image: Tensor, background: Tensor, chosen: Tensor, seed: int
 ) -> NDArray[np.float64]:
-    import shap
-
     network = _OneScore(score, chosen)
-    explainer = shap.GradientExplainer(network, background, batch_size=PATHS)
+    explainer = _shap().GradientExplainer(network, background, batch_size=PATHS)
     explained = explainer.shap_values(image.unsqueeze(0), nsamples=PATHS, rseed=seed)
     return np.asarray(explained, dtype=np.float64).reshape(image.shape)
+
+
+def _shap() -> ModuleType:
+    """Import shap, whose plots set colours in a way that matplotlib is about to deprecate."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PendingDeprecationWarning)
+        import shap
+    module: ModuleType = shap
+    return module
 
 
 class _OneScore(nn.Module):

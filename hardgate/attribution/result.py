@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor
 
+from hardgate import provenance
 from hardgate.attribution.features import Features
 from hardgate.attribution.trials import Array, Deletion
 from hardgate.records import InputSpec, Measurement, TableInput
@@ -98,9 +99,11 @@ class Attributions:
         }
 
     def _metadata(self) -> dict[str, str]:
-        return {
+        about = {
             "explainer": self.explainer,
             "second_method": self.second_method,
-            "seed": str(self.seed),
+            "seed": self.seed,
             "background_sha256": self.background_sha256,
         }
+        # One key: safetensors writes several in any order, and digests of equal results differ.
+        return {"about": provenance.canonical_json(about).decode()}

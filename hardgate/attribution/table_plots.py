@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 STEPS = 10  # columns shown in a single decision; the others are summed
 BINS = 80  # of the beeswarm, across
+LOWEST = 4.2  # inches that the beeswarm's legend needs
 THICKNESS = 0.4  # of a swarm, in distances between columns
 
 
@@ -52,7 +53,7 @@ def importance(found: Attributions) -> Figure:
 def beeswarm(found: Attributions, spec: TableInput) -> Figure:
     """Draw one dot per row and column: where it pushes, coloured by the value it has."""
     names = found.ranking()[: drawing.TOP]
-    panel = drawing.figure(1.5 + 0.36 * len(names))
+    panel = drawing.figure(max(LOWEST, 1.5 + 0.36 * len(names)))
     axes = panel.subplots()
     columns = {column.name: (at, column) for at, column in enumerate(spec.columns)}
     axes.axvline(0, color=GREY, linewidth=1)
@@ -72,7 +73,7 @@ def beeswarm(found: Attributions, spec: TableInput) -> Figure:
             s=7,
             linewidths=0,
         )
-    axes.set_yticks(range(len(names)), tuple(reversed(names)))
+    axes.set_yticks(range(len(names)), [drawing.short(name) for name in reversed(names)])
     axes.set_ylim(-0.6, len(names) - 0.4)
     drawing.tidy(axes, title="Every decision's attributions", xlabel=_pushes(spec))
     bar = panel.colorbar(dots, ax=axes, fraction=0.03, pad=0.02, ticks=[0, 1])
@@ -99,14 +100,18 @@ def decision(found: Attributions, spec: TableInput, at: int, name: str) -> Figur
     _steps(axes, float(found.base[at]), pushes, labels)
     klass, label = spec.classes[int(found.classes[at])], spec.classes[int(found.labels[at])]
     chance = 1 / (1 + np.exp(-found.outputs[at]))
-    which = {"between": "the middle"}.get(name, f"the {name}")
+    which = "an output in between" if name == "between" else f"the {name} output"
     drawing.tidy(
         axes,
-        title=f"Row {int(found.rows[at])}, {which} output: "
-        f"class {klass} at {100 * chance:.0f} % (label: {label})",
-        xlabel=f"log-odds of class {klass}, from the average {found.base[at]:.2f} "
-        f"to {found.outputs[at]:.2f}",
+        title="",
+        xlabel=f"log-odds of class {klass}, from the average {_signed(found.base[at])} "
+        f"to {_signed(found.outputs[at])}",
     )
+    title = (
+        f"Row {int(found.rows[at])}, {which}: "
+        f"class {klass} at {100 * chance:.0f} % (label: {label})"
+    )
+    drawing.head(panel, title)
     return panel
 
 
@@ -122,10 +127,11 @@ def _steps(axes: Axes, start: float, pushes: list[float], labels: list[str]) -> 
         axes.text(
             max(begin, end) + 0.01 * span,
             place,
-            f"{push:+.2f}",
+            _signed(push),
             va="center",
             fontsize=SMALL,
             color=INK,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
         )
     axes.axvline(start, color=GREY, linewidth=1, linestyle=":")
     axes.set_yticks(range(len(labels)), labels[::-1])
@@ -139,8 +145,7 @@ def _swarm(pushes: Array, every: Array) -> Array:
     bins = np.digitize(pushes, edges)
     heights = np.zeros(len(pushes))
     for bin_ in np.unique(bins):
-        inside = np.flatnonzero(bins == bin_)
-        inside = inside[np.argsort(pushes[inside], kind="stable")]
+        inside = np.flatnonzero(bins == bin_)  # in the order drawn, which is random: no patterns
         sides = np.where(np.arange(len(inside)) % 2, 1, -1)
         heights[inside] = sides * ((np.arange(len(inside)) + 1) // 2)
     widest = np.abs(heights).max()
@@ -162,13 +167,18 @@ def _shades(cells: NDArray[np.float32], column: Column) -> Array:
 
 def _cell(column: Column, value: float) -> str:
     """Write a cell the way its owner would."""
+    name = drawing.short(column.name)
     if np.isnan(value) or (column.type is ColumnType.CATEGORICAL and value < 0):
-        return f"{column.name}: missing"
+        return f"{name}: missing"
     if column.type is ColumnType.CATEGORICAL:
-        return f"{column.name} = {column.categories[int(value)]}"
+        return f"{name} = {drawing.short(column.categories[int(value)])}"
     if column.type is ColumnType.INTEGER:
-        return f"{column.name} = {value:,.0f}"
-    return f"{column.name} = {value:.4g}"
+        return f"{name} = {value:,.0f}"
+    return f"{name} = {value:.4g}"
+
+
+def _signed(number: float) -> str:
+    return f"{number:+.2f}".replace("-", "−")
 
 
 def _pushes(spec: TableInput) -> str:

@@ -155,7 +155,8 @@ def delete(
     """
     outputs = scores.evaluate(score, inputs, classes)
     width = len(features.names)
-    counts = np.maximum(1, np.round(np.arange(1, steps + 1) * width / (steps + 1))).astype(int)
+    shares = np.arange(1, steps + 1) / (steps + 1)
+    counts = np.round(shares * width).clip(1, max(1, width - 1)).astype(int)
     ranks = _orders(contributions, orders, np.random.default_rng((seed, ORDERS)))
     moved = np.empty((len(inputs), 1 + orders, steps))
     for at in progress.track(range(len(inputs)), "deleting features"):
