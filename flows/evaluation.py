@@ -33,7 +33,6 @@ def evaluate(
 def measure(params: Params, dataset: DatasetRecord, candidate: CandidateRecord) -> EvaluationRecord:
     """Submit every probe, wait for all, conclude."""
     probes = evaluation.plan(params, dataset)
-    evaluation.begin(params)
     futures = [evaluation.measure.submit(params, probe, dataset, candidate) for probe in probes]
     parts = tuple(future.result() for future in futures)
     return evaluation.conclude(params, dataset, candidate, parts)

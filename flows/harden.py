@@ -23,10 +23,12 @@ def harden(model: str, overrides: list[str] | None = None) -> Decision:
     overrides
         Such as ``credit.threat.eps=0.1``: they hold for this run, then params.yaml is put back.
     """
-    with settings.overridden(model, overrides or []) as params:
+    with (
+        settings.overridden(model, overrides or []) as params,
         # The heartbeat of this flow speaks for its stages; each of theirs would cost a second.
-        with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
-            return _stages(params)
+        temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
+    ):
+        return _stages(params)
 
 
 def _stages(params: Params) -> Decision:

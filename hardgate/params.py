@@ -11,20 +11,19 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Any
 
-from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
+from pydantic import NonNegativeInt, PositiveInt, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from hardgate import provenance, records
-from hardgate.attacks import Attack
 from hardgate.attribution import Explaining
 from hardgate.augmentations import Augmenting
 from hardgate.datasets import Dataset
 from hardgate.errors import ParamsError
-from hardgate.fairness import Fairness
 from hardgate.gates import Policy
+from hardgate.probes import Evaluation
 from hardgate.records import Record
 from hardgate.splits import Shares
 from hardgate.threat import Threat
@@ -42,41 +41,6 @@ SHARED = {
     "evaluation": ("seed", "threat", "training"),  # the undefended twin is trained likewise
     "promotion": ("seed", "threat"),
 }
-
-
-class Curve(Record):
-    """The security curve: one attack over multiples of the threat's eps."""
-
-    factors: tuple[Annotated[float, Field(gt=0)], ...]
-    attack: Attack
-    samples: PositiveInt
-
-
-class CorruptionSweep(Record):
-    """Which severities of every corruption are measured, on how many test images."""
-
-    severities: tuple[Annotated[int, Field(ge=1, le=5)], ...] = Field(min_length=1)
-    samples: PositiveInt
-
-
-class Evaluation(Record):
-    """What is measured, and on how many test samples."""
-
-    samples: PositiveInt  # attacked test samples; clean quality is measured on all of them
-    batch_size: PositiveInt
-    attacks: tuple[Attack, ...] = Field(min_length=1)
-    curve: Curve
-    diagnostics: PositiveInt  # samples for the signs of masked gradients
-    price: PositiveInt  # samples on which an undefended twin is attacked, to price the defence
-    corruptions: CorruptionSweep | None = None  # images only
-    fairness: Fairness | None = None  # tables only
-
-    @model_validator(mode="after")
-    def _names_are_unique(self) -> Self:
-        names = [attack.name for attack in self.attacks]
-        if len(set(names)) < len(names):
-            raise ValueError(f"an attack is named twice in {names}")
-        return self
 
 
 class Promotion(Record):

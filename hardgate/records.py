@@ -243,7 +243,6 @@ class EvaluationRecord(Record):
     outcomes: FileRecord
     merkle_root: Sha256
     adversarial: dict[str, FileRecord]  # by attack
-    plots: tuple[FileRecord, ...]
     seconds: dict[str, float]
     seed: int
     params_sha256: Sha256

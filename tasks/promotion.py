@@ -176,7 +176,7 @@ def _log_stages(run_id: str, model: str, chain: Chain) -> None:
         "augmentation": (chain.corpus, []),
         "training": (chain.candidate, [chain.candidate.history.path]),
         "explanation": (chain.attributions, [plot.path for plot in chain.attributions.plots]),
-        "evaluation": (chain.evaluation, [plot.path for plot in chain.evaluation.plots]),
+        "evaluation": (chain.evaluation, [_store.directory(model, "evaluation") / "curve.csv"]),
     }
     for stage, (record, paths) in files.items():
         _registry.log_stage(

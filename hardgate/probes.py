@@ -1,0 +1,367 @@
+"""What evaluation measures, as probes that do not need each other, and what follows from them all.
+
+Read :class:`Evaluation` for what params.yaml says, :func:`plan` for the list of probes,
+:func:`measure` for what one does, and :func:`conclude` for what is counted when all are there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field, PositiveInt, model_validator
+from torch import Tensor, nn
+
+from hardgate import (
+    corruptions,
+    diagnostics,
+    fairness,
+    measurements,
+    progress,
+    quality,
+    robustness,
+    samples,
+    statistics,
+    training,
+)
+from hardgate.attacks import Attack
+from hardgate.defenses import Standard
+from hardgate.evidence import outcomes, recomputation
+from hardgate.evidence.outcomes import Outcomes
+from hardgate.fairness import Fairness
+from hardgate.records import InputSpec, Measurement, Record, TableInput
+from hardgate.region import Region
+from hardgate.samples import Samples
+from hardgate.threat import Threat
+from hardgate.training import Training
+
+CLEAN = "clean"
+Kind = Literal["clean", "attack", "curve", "corruptions", "diagnostics", "price"]
+
+
+class Curve(Record):
+    """The security curve: one attack over multiples of the threat's eps."""
+
+    factors: tuple[Annotated[float, Field(gt=0)], ...] = Field(min_length=1)
+    attack: Attack
+    samples: PositiveInt
+
+
+class CorruptionSweep(Record):
+    """Which severities of every corruption are measured, on how many test images."""
+
+    severities: tuple[Annotated[int, Field(ge=1, le=5)], ...] = Field(min_length=1)
+    samples: PositiveInt
+
+
+class Evaluation(Record):
+    """The evaluation section of params.yaml: what is measured, and on how many test samples."""
+
+    samples: PositiveInt  # attacked test samples; clean quality is measured on all of them
+    batch_size: PositiveInt
+    attacks: tuple[Attack, ...] = Field(min_length=1)
+    curve: Curve
+    diagnostics: PositiveInt  # samples for the signs of masked gradients
+    price: PositiveInt  # samples on which an undefended twin is attacked, to price the defence
+    corruptions: CorruptionSweep | None = None  # images only
+    fairness: Fairness | None = None  # tables only
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        names = [attack.name for attack in self.attacks]
+        if len(set(names)) < len(names):
+            raise ValueError(f"an attack is named twice in {names}")
+        return self
+
+
+class Probe(Record):
+    """One measurement to make: its kind, and which attack for attacks."""
+
+    kind: Kind
+    name: str
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What every probe stands on; ``attacked`` holds positions in the test split."""
+
+    model: nn.Module
+    spec: InputSpec
+    threat: Threat
+    region: Region
+    train: Samples
+    held_out: Samples
+    test: Samples
+    attacked: Tensor
+    device: torch.device
+    seed: int
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one probe found: numbers, and for the clean probe and attacks what the model said."""
+
+    measurements: dict[str, Measurement] = field(default_factory=dict)
+    probabilities: Tensor | None = None  # (n, k) of the test split, or (m, k) of the attacked
+    inputs: Tensor | None = None  # (m, ...), the worst inputs an attack found
+
+
+def choose(test: Samples, count: int, *, seed: int) -> Tensor:
+    """Draw which test samples are attacked: rising positions, all when there are fewer."""
+    order = np.random.default_rng(seed).permutation(len(test))[:count]
+    return torch.from_numpy(np.sort(order))
+
+
+def plan(section: Evaluation, spec: InputSpec, threat: Threat) -> tuple[Probe, ...]:
+    """List the probes, long ones first, after checking that each fits the data.
+
+    Raises
+    ------
+    ParamsError
+        If an attack or the fairness section does not; names the key.
+    """
+    for attack in (*section.attacks, section.curve.attack):
+        attack.check(spec, threat)
+    diagnostics.check(section.attacks)
+    if section.fairness is not None and isinstance(spec, TableInput):
+        section.fairness.check(spec)
+    rest: list[Kind] = ["price", "diagnostics", "curve"]
+    if section.corruptions is not None:
+        rest.append("corruptions")
+    return (
+        *(Probe(kind="attack", name=attack.name) for attack in reversed(section.attacks)),
+        *(Probe(kind=kind, name=kind) for kind in rest),
+        Probe(kind="clean", name=CLEAN),
+    )
+
+
+def measure(
+    probe: Probe, section: Evaluation, subject: Subject, *, twin: Training, checkpoint: Path
+) -> Found:
+    """Make one measurement.
+
+    Parameters
+    ----------
+    twin, checkpoint
+        How the undefended twin is trained, and where it may leave its checkpoint.
+    """
+    match probe.kind:
+        case "clean":
+            return _clean(section, subject)
+        case "attack":
+            attack = next(attack for attack in section.attacks if attack.name == probe.name)
+            found = _attack(attack, section, subject, subject.attacked)
+            return Found(inputs=found.adversarial, probabilities=found.probabilities)
+        case "curve":
+            return Found(_curve(section, subject))
+        case "corruptions":
+            return Found(_corruptions(section, subject))
+        case "diagnostics":
+            return Found(_diagnostics(section, subject))
+        case "price":
+            return Found(_price(section, subject, twin, checkpoint))
+
+
+def gather(subject: Subject, found: Mapping[str, Found]) -> Outcomes:
+    """Put together what the model said to every test sample, clean and under each attack."""
+    labels = subject.test.labels.numpy()
+    known = np.zeros(len(labels), bool)
+    known[subject.attacked.numpy()] = True
+    attacks = {
+        name: _answers(part.inputs, part.probabilities, labels, known)
+        for name, part in sorted(found.items())
+        if part.inputs is not None and part.probabilities is not None
+    }
+    everything = np.ones(len(labels), bool)
+    clean = found[CLEAN].probabilities
+    return Outcomes(
+        index=np.arange(len(labels), dtype=np.int64),
+        rows=subject.test.rows.numpy(),
+        labels=labels,
+        clean=_answers(subject.test.floats(), clean, labels, everything),
+        attacks=attacks,
+    )
+
+
+def conclude(
+    section: Evaluation, subject: Subject, gathered: Outcomes, found: Mapping[str, Found]
+) -> dict[str, Measurement]:
+    """Count over all probes.
+
+    The outcomes have the last word on every number that can be made again from them.
+    """
+    measured = {name: value for part in found.values() for name, value in part.measurements.items()}
+    classes = len(subject.spec.classes)
+    measured |= recomputation.recompute(gathered, classes=classes)
+    return measured | _fairness(section, subject, gathered)
+
+
+def _answers(
+    inputs: Tensor,
+    probabilities: Tensor | None,
+    labels: NDArray[np.int64],
+    known: NDArray[np.bool_],
+) -> outcomes.Answers:
+    said = np.zeros((0, 0), np.float32) if probabilities is None else probabilities.numpy()
+    return outcomes.answers(
+        inputs.numpy(),
+        predictions=said.argmax(axis=1),
+        probabilities=said,
+        labels=labels,
+        known=known,
+    )
+
+
+def _clean(section: Evaluation, subject: Subject) -> Found:
+    probabilities = _predict(section, subject, subject.test.inputs)
+    found = quality.measure(
+        subject.test.labels.numpy(), probabilities.double().numpy(), seed=subject.seed
+    )
+    return Found(
+        {measurements.clean(metric): value for metric, value in found.items()}, probabilities
+    )
+
+
+def _predict(section: Evaluation, subject: Subject, inputs: Tensor) -> Tensor:
+    """Give probabilities, shape ``(n, k)``; uint8 images are scaled batch by batch."""
+    with torch.no_grad():
+        logits = [
+            subject.model(samples.as_floats(batch).to(subject.device)).cpu()
+            for batch in torch.split(inputs, section.batch_size)
+        ]
+    return torch.softmax(torch.cat(logits), dim=1)
+
+
+def _attack(
+    attack: Attack, section: Evaluation, subject: Subject, index: Tensor
+) -> robustness.Outcome:
+    chosen = subject.test.take(index)
+    return robustness.measure(
+        attack,
+        subject.threat,
+        subject.region,
+        subject.model,
+        chosen.floats().to(subject.device),
+        chosen.labels.to(subject.device),
+        seed=subject.seed,
+        batch_size=section.batch_size,
+        attack_all=isinstance(subject.spec, TableInput),  # for the AUC, which ranks all rows
+    )
+
+
+def _curve(section: Evaluation, subject: Subject) -> dict[str, Measurement]:
+    chosen = subject.test.take(subject.attacked[: section.curve.samples])
+    return robustness.security_curve(
+        section.curve.attack,
+        subject.threat,
+        subject.region,
+        subject.model,
+        chosen.floats().to(subject.device),
+        chosen.labels.to(subject.device),
+        factors=section.curve.factors,
+        seed=subject.seed,
+        batch_size=section.batch_size,
+    )
+
+
+def _corruptions(section: Evaluation, subject: Subject) -> dict[str, Measurement]:
+    sweep = section.corruptions
+    if sweep is None:
+        return {}
+    chosen = subject.test.take(subject.attacked[: sweep.samples])
+    images, labels = chosen.floats(), chosen.labels.numpy()
+    correct: dict[tuple[str, int], NDArray[np.bool_]] = {}
+    for name in progress.track(corruptions.NAMES, "corruptions"):
+        for severity in sweep.severities:
+            generator = np.random.default_rng(subject.seed)
+            corrupted = corruptions.corrupt(name, images, severity, generator)
+            predicted = _predict(section, subject, corrupted).argmax(1).numpy()
+            correct[name, severity] = predicted == labels
+    clean = _predict(section, subject, images).argmax(1).numpy() == labels
+    return quality.corruption(clean, correct, seed=subject.seed)
+
+
+def _diagnostics(section: Evaluation, subject: Subject) -> dict[str, Measurement]:
+    chosen = subject.test.take(subject.attacked[: section.diagnostics])
+    return diagnostics.measure(
+        section.attacks,
+        subject.threat,
+        subject.region,
+        subject.model,
+        chosen.floats().to(subject.device),
+        chosen.labels.to(subject.device),
+        seed=subject.seed,
+        batch_size=section.batch_size,
+    )
+
+
+def _price(
+    section: Evaluation, subject: Subject, twin: Training, checkpoint: Path
+) -> dict[str, Measurement]:
+    """Train the candidate's twin without defence or augmentation, and measure it alike."""
+    fitted = training.fit(
+        twin.model_copy(update={"defense": Standard(recipe="standard"), "warmup_epochs": 0.0}),
+        subject.spec,
+        subject.region,
+        subject.train,
+        subject.held_out,
+        seed=subject.seed,
+        device=subject.device,
+        checkpoint=checkpoint,
+        identity="undefended twin",
+    )
+    undefended = replace(subject, model=fitted.model)
+    labels = subject.test.labels.numpy()
+    clean = _predict(section, undefended, subject.test.inputs).double().numpy()
+    index = subject.attacked[: section.price]
+    robust = _attack(diagnostics.gradient_attack(section.attacks), section, undefended, index)
+    found = {
+        measurements.price("clean_accuracy"): quality.accuracy(labels, clean),
+        measurements.price("robust_accuracy"): statistics.share(robust.survives.numpy()),
+        measurements.price("seconds"): statistics.exact(fitted.seconds, len(subject.train)),
+    }
+    if len(subject.spec.classes) == 2:
+        attacked = robust.probabilities.double().numpy()
+        found[measurements.price("clean_auc")] = quality.auc(labels, clean)
+        found[measurements.price("robust_auc")] = quality.auc(labels[index.numpy()], attacked)
+    return found
+
+
+def _fairness(section: Evaluation, subject: Subject, gathered: Outcomes) -> dict[str, Measurement]:
+    """Compare groups on clean inputs, and under the attack that leaves each sample the least."""
+    spec = subject.spec
+    if section.fairness is None or not isinstance(spec, TableInput):
+        return {}
+    inputs, attacked = subject.test.floats().numpy(), subject.attacked.numpy()
+    found = fairness.measure(
+        section.fairness,
+        spec,
+        inputs,
+        labels=gathered.labels,
+        predictions=gathered.clean.predictions,
+        situation="clean",
+        seed=subject.seed,
+    )
+    return found | fairness.measure(
+        section.fairness,
+        spec,
+        inputs[attacked],
+        labels=gathered.labels[attacked],
+        predictions=_worst(gathered)[attacked],
+        situation="under_attack",
+        seed=subject.seed,
+    )
+
+
+def _worst(gathered: Outcomes) -> NDArray[np.int64]:
+    """Give each sample's prediction under the attack that leaves its class the least."""
+    attacks = list(gathered.attacks.values())
+    least = np.argmin([attack.probabilities for attack in attacks], axis=0)
+    predictions = np.stack([attack.predictions for attack in attacks])
+    worst: NDArray[np.int64] = predictions[least, np.arange(predictions.shape[1])]
+    return worst
