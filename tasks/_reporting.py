@@ -119,7 +119,7 @@ def _write(
         decision=decision,
         measured=_measured(chain) if signed is None else signed.measurements,
         history=_history(candidate.history),
-        explanation_plots=_pictures(attributions.plots),
+        plots=_pictures(attributions.plots),
         data_docs=_link(_store.ROOT / dataset.data_docs / DATA_DOCS.name, path),
         submitted_by=None if signed is None else signed.submitted_by,
     )

@@ -46,7 +46,7 @@ class Column:
 
 
 def columns(run: Run) -> tuple[Column, ...]:
-    """Show each sensitive column, in the order of the measurements."""
+    """Show each sensitive column, first those that a gate asks about."""
     found = [
         Found(m["column"], m["rate"], m["group"], m["situation"], m["kind"] == "small_group", seen)
         for name, seen in run.measured.items()
@@ -57,6 +57,7 @@ def columns(run: Run) -> tuple[Column, ...]:
         for gate in run.params.promotion.gates
         if gate.kind == "fairness"
     }
+    names = dict.fromkeys(each.column for each in found)
     return tuple(
         Column(
             name=words.unword(column),
@@ -68,7 +69,7 @@ def columns(run: Run) -> tuple[Column, ...]:
             ),
             judged=column in judged,
         )
-        for column in dict.fromkeys(each.column for each in found)
+        for column in sorted(names, key=lambda name: name not in judged)
     )
 
 

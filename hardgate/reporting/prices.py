@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from hardgate import diagnostics, measurements
+from hardgate.measurements import Price
 from hardgate.reporting import words
 from hardgate.reporting.parts import Table, said
 from hardgate.reporting.run import Run
 
-PRICE = "price/standard/"
-ALIKE = ("clean/accuracy", "clean/auc", "robust/worst_case/accuracy", "robust/worst_case/auc")
+SECONDS = measurements.price("seconds")
 
 
 def augmentations(run: Run) -> Table | None:
@@ -33,32 +34,30 @@ def augmentations(run: Run) -> Table | None:
 
 
 def comparison(run: Run) -> Table | None:
-    """Compare with the same architecture trained the standard way, if it was measured."""
+    """Compare with the same architecture trained without defence, if it was measured."""
+    alike: tuple[tuple[str, Price, str], ...] = (
+        ("Accuracy, clean", "clean_accuracy", measurements.clean("accuracy")),
+        ("AUC, clean", "clean_auc", measurements.clean("auc")),
+        ("Accuracy, under attack", "robust_accuracy", measurements.robust(attack(run), "accuracy")),
+        ("AUC, under attack", "robust_auc", measurements.robust(attack(run), "auc")),
+    )
     rows = []
-    for name in ALIKE:
-        hardened = run.measured.get(name)
-        standard = run.measured.get(PRICE + _short(name))
+    for title, price, name in alike:
+        hardened, standard = run.measured.get(name), run.measured.get(measurements.price(price))
         if hardened and standard:
-            gap = words.difference(hardened, standard)
-            rows.append((_title(name), *said([standard, hardened]), gap))
-    if seconds := run.measured.get(f"{PRICE}seconds"):
+            rows.append((title, *said([standard, hardened]), words.difference(hardened, standard)))
+    if seconds := run.measured.get(SECONDS):
         taken = run.candidate.seconds
         times = f"{taken / seconds.value:.1f} times" if seconds.value > 0 else ""
         rows.append(("Training time", words.duration(seconds.value), words.duration(taken), times))
     if not rows:
         return None
-    return Table(("", "standard", run.candidate.recipe, "difference"), tuple(rows))
+    return Table(("", "undefended", run.candidate.recipe, "difference"), tuple(rows))
 
 
-def _short(name: str) -> str:
-    """Spell ``robust/worst_case/auc`` as ``robust_auc``, as the price measurements do."""
-    kind, *_, metric = name.split("/")
-    return f"{kind}_{metric}"
-
-
-def _title(name: str) -> str:
-    kind, *_, metric = name.split("/")
-    return f"{words.METRICS[metric]}, {'clean' if kind == 'clean' else 'under attack'}"
+def attack(run: Run) -> str:
+    """Name the attack that the undefended model was measured under."""
+    return diagnostics.gradient_attack(run.params.evaluation.attacks).name
 
 
 def times(run: Run) -> Table:

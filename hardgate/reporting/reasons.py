@@ -69,7 +69,23 @@ def properties(run: Run) -> tuple[tuple[str, str, str], ...]:
     )
 
 
+def first(run: Run) -> list[Picture]:
+    """Give the plots that show all decisions at once."""
+    return [picture for picture in run.plots if not _is_detail(picture)]
+
+
+def details(run: Run) -> list[Picture]:
+    """Give the plots of single decisions, and what is drawn on the page already."""
+    return [picture for picture in run.plots if _is_detail(picture)]
+
+
+def _is_detail(picture: Picture) -> bool:
+    return picture.name == "importance" or picture.name.startswith("decision")
+
+
 def caption(picture: Picture) -> str:
-    """Say what a plot shows, from its file's name."""
+    """Say what a plot shows, by its file's name."""
+    if picture.name in words.PLOTS:
+        return words.PLOTS[picture.name]
     text = re.sub(r"[_-]+", " ", picture.name).strip()
     return text[:1].upper() + text[1:]

@@ -48,8 +48,7 @@ class Run:
     decision: Decision
     measured: Mapping[str, Measurement]  # everything the gates were shown
     history: Sequence[Row]  # per epoch, by column of history.csv; empty cells are left out
-    explanation_plots: Sequence[Picture]
-    evaluation_plots: Sequence[Picture]
+    plots: Sequence[Picture]  # of the explanations
     data_docs: str  # as a link from the page
     submitted_by: str | None
 

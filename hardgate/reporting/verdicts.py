@@ -99,7 +99,7 @@ def _row(finding: Finding, gate: Gate | None) -> Row:
 
 
 def _reason(finding: Finding) -> str:
-    return finding.message.removeprefix(f"{finding.verdict.value}: ").partition("; to pass,")[0]
+    return finding.message.removeprefix(f"{finding.verdict.value}: ").partition("; to pass")[0]
 
 
 def _style(finding: Finding) -> Literal["passed", "failed", "unmeasured"]:

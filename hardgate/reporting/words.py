@@ -54,6 +54,15 @@ RATES = {
     "false_positive_rate": ("False positive rate", "share of the negatives called positive"),
     "accuracy": ("Accuracy", "share predicted correctly"),
 }
+PLOTS = {
+    "beeswarm": "Every decision's attributions",
+    "images": "Attributions of single images",
+    "deletion": "What deleting the most important features does",
+    "importance": "Importance with its intervals",
+    "decision-highest": "The decision with the highest output",
+    "decision-between": "A decision in between",
+    "decision-lowest": "The decision with the lowest output",
+}
 STOPPED = {
     "finished": "it had trained for all its epochs",
     "early stopping": "the held-out score had not improved for as long as patience allows",
@@ -65,8 +74,10 @@ STOPPED = {
 
 
 def number(value: float, decimals: int = DECIMALS) -> str:
-    """Say a number: ``0.876``, ``12.4``, ``30,000``, ``2.3 × 10⁻⁶``."""
+    """Say a number: ``0.876``, ``0.0004``, ``12.4``, ``30,000``, ``2.3 × 10⁻⁶``."""
     size = abs(value)
+    if 1e-4 <= size < 0.5 * 10**-decimals:
+        return f"{value:.4f}"
     if 0 < size < 0.5 * 10**-decimals:
         power = math.floor(math.log10(size))
         return f"{value / 10**power:.1f} × 10{str(power).translate(SUPERSCRIPTS)}"

@@ -163,7 +163,7 @@ def test_the_report_shows_what_was_signed(project: Project) -> None:
     assert "grace" in html
     assert 'href="../validation/data_docs/index.html"' in html
     assert base64.b64encode(examples.PIXEL).decode() in html
-    assert "Beeswarm" in html
+    assert "Every decision&#39;s attributions" in html
     assert "held out, under attack from 0.700 to 0.770" in html
     assert "price/standard/clean_auc" in html
 
@@ -265,9 +265,9 @@ def test_a_history_of_words_is_an_integrity_error(project: Project) -> None:
 
 
 def test_numbers_among_the_plots_are_left_where_they_are(project: Project) -> None:
-    csv = keep(b"eps,accuracy\n", "runs/credit/evaluation/curve.csv")
+    csv = keep(b"eps,accuracy\n", "runs/credit/explanation/curve.csv")
     chain = project.chain
-    chain.evaluation = project.run.evaluation.model_copy(update={"plots": (csv,)})
+    chain.attributions = project.run.attributions.model_copy(update={"plots": (csv,)})
     _reporting.write(project.run.params, chain, project.decision, project.page)
     assert "Curve" not in project.page.read_text(encoding="utf-8")
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from hardgate import corruptions, gates, measurements, statistics
+from hardgate import corruptions, gates, measurements, records, statistics
+from hardgate import params as settings
 from hardgate.params import Params
 from hardgate.records import (
     AttributionRecord,
@@ -29,6 +31,8 @@ from hardgate.records import (
 )
 from hardgate.reporting import Picture, Refusal, Run
 
+ROOT = Path(__file__).parents[3]
+MIXED = {"training", "explanation", "evaluation", "promotion"}
 COMMIT = "3f9d2c1b7a6e5d4c3b2a190817263544332211ff"
 DECIDED = "2026-06-01T12:30:00+00:00"
 UNTIL = "2026-07-01T12:30:00+00:00"
@@ -180,7 +184,18 @@ def table_params(**sections: Any) -> Params:
             ],
         },
     }
-    return Params.model_validate({**plain, **sections})
+    return completed("credit", {**plain, **sections})
+
+
+def completed(model: str, sections: dict[str, Any]) -> Params:
+    """Take from params.yaml what these sections leave out, so that a new key needs no change."""
+    base = records.to_plain(settings.load(model, ROOT / "params.yaml"))
+    return Params.model_validate(
+        {
+            key: {**base[key], **value} if key in MIXED else value
+            for key, value in {**base, **sections}.items()
+        }
+    )
 
 
 def explanation() -> dict[str, Any]:
@@ -267,7 +282,7 @@ def image_params(**sections: Any) -> Params:
             ],
         },
     }
-    return Params.model_validate({**plain, **sections})
+    return completed("mnist", {**plain, **sections})
 
 
 def table_input() -> TableInput:
@@ -529,7 +544,6 @@ def run(
             outcomes=FileRecord(path="runs/outcomes.jsonl", sha256=sha("outcomes")),
             merkle_root=sha("root"),
             adversarial={},
-            plots=(),
             seconds={"constrained-pgd": 21.4, "curve": 14.9, "diagnostics": 9.0, "clean": 0.4},
             params_sha256=sha("evaluation"),
             **common,
@@ -548,8 +562,7 @@ def run(
         ),
         measured=measured,
         history=history(),
-        explanation_plots=plots,
-        evaluation_plots=(),
+        plots=plots,
         data_docs="../validation/data_docs/index.html",
         submitted_by="ada",
     )
