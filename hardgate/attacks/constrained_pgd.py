@@ -28,6 +28,7 @@ from hardgate.region import Region, TableRegion
 from hardgate.threat import Access, Threat
 
 WAYS = (("margin", "slide"), ("margin", "sign"), ("cross-entropy", "slide"))
+ROUNDING = 1e-9  # of products such as 20 * 0.03
 LAST_STEP = 0.1  # of step_size: steps shrink, so that the last ones settle in corners
 
 
@@ -48,7 +49,7 @@ class ConstrainedPGD(Record):
     def check(self, spec: InputSpec, threat: Threat) -> None:
         """Refuse images, and steps that together do not cross the region, with a ParamsError."""
         check_table(self.name, spec)
-        if self.steps * self.step_size < 2 * threat.eps:
+        if self.steps * self.step_size < 2 * threat.eps * (1 - ROUNDING):
             raise ParamsError(
                 f"{self.name}: {self.steps} shrinking steps of {self.step_size:g} do not cross "
                 f"eps {threat.eps:g}; raise steps or step_size to twice that in all"

@@ -135,7 +135,7 @@ class PGD(_OnImages):
     def check(self, spec: InputSpec, threat: Threat) -> None:
         """Refuse also steps that together do not reach the edge of the ball."""
         super().check(spec, threat)
-        if self.steps * self.step_size < threat.eps:
+        if self.steps * self.step_size < threat.eps * (1 - IMPRECISION):
             raise ParamsError(
                 f"pgd: {self.steps} steps of {self.step_size:g} do not reach eps {threat.eps:g}; "
                 "raise steps or step_size"
