@@ -6,6 +6,7 @@ reporting": what a reader needs to know before using either.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -150,7 +151,7 @@ def _dotted(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
         for key, item in value.items():
             yield from _dotted(item, f"{prefix}.{key}" if prefix else str(key))
     else:
-        yield prefix, str(value)
+        yield prefix, value if isinstance(value, str) else json.dumps(value)
 
 
 def intended_use(run: Run) -> str:

@@ -71,13 +71,13 @@ def moves(run: Run) -> Table | None:
             low = column.low if freedom.min is None else freedom.min
             high = column.high if freedom.max is None else freedom.max
             whole = freedom.integer or column.type is ColumnType.INTEGER
+            bounds = f"{words.amount(low)} to {words.amount(high)}"
             rows.append(
                 (
                     column.name,
                     words.amount(section.eps * column.scale),
                     DIRECTIONS[freedom.direction],
-                    f"{words.amount(low)} to {words.amount(high)}",
-                    "whole numbers" if whole else "",
+                    f"{bounds}, whole numbers" if whole else bounds,
                 )
             )
-    return Table(("column", "by at most", "direction", "stays within", "as"), tuple(rows))
+    return Table(("column", "by at most", "direction", "stays within"), tuple(rows))

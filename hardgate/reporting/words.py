@@ -193,6 +193,8 @@ def about(record: Record) -> str:
 
     def said(name: re.Match[str]) -> str:
         found = getattr(record, name[1], name[1])
+        if isinstance(found, tuple):
+            return ", ".join(str(part) for part in found)
         return plain(found) if isinstance(found, float) else str(found)
 
     text = (type(record).__doc__ or "").strip().partition("\n\n")[0]
