@@ -46,10 +46,7 @@ class Noise(Record):
             columns=self._positions(context.table),
             scale=self.scale,
         )
-        kept = relations.respected(rows, chosen.inputs)
-        return Added(
-            made(rows[kept], chosen.labels[kept]), {"breaks a relation": int((~kept).sum())}
-        )
+        return Added(made(rows, chosen.labels))
 
     def _positions(self, spec: TableInput) -> list[int]:
         return tables.positions(

@@ -47,10 +47,7 @@ class Oversample(Record):
             columns=tables.positions(spec, (), types=NUMERIC, key="augmentation: oversample"),
             scale=self.jitter,
         )
-        kept = relations.respected(rows, origins.inputs)
-        return Added(
-            made(rows[kept], origins.labels[kept]), {"breaks a relation": int((~kept).sum())}
-        )
+        return Added(made(rows, origins.labels))
 
     def _rare(self, labels: Tensor, classes: int, generator: np.random.Generator) -> Tensor:
         """Pick the rows to copy, as often as needed."""

@@ -19,7 +19,7 @@ from hardgate.records import ColumnType, TableInput
 from hardgate.threat import Threat
 
 TOLERANCE = 1e-6  # relative to the columns' scales, as for attacks
-HALVINGS = 6
+HALVINGS = 3
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,9 @@ class Relations:
         unknown = rows.isnan().double() @ (self.weights != 0).double().T > 0
         return unknown | (values <= self.bounds)
 
-    def respected(self, rows: Tensor, origins: Tensor) -> Tensor:
-        """Tell which rows keep every relation that their origins keep, shape ``(n,)``."""
-        return (self.kept(rows) | ~self.kept(origins)).all(1)
+    def broken(self, rows: Tensor, origins: Tensor) -> Tensor:
+        """Tell which relations each row breaks that its origin keeps, ``(n, m)``."""
+        return self.kept(origins) & ~self.kept(rows)
 
 
 def position(spec: TableInput, name: str, key: str) -> int:
@@ -107,19 +107,27 @@ def jitter(
     columns: Sequence[int],
     scale: float,
 ) -> Tensor:
-    """Add normal noise of ``scale`` standard deviations of each column.
+    """Add normal noise of ``scale`` standard deviations of each column, relations kept.
 
-    Where noise breaks a relation it is halved, again and again: the way back to the row is
-    straight, and every relation that holds at its end holds on some stretch before it.
+    Where noise breaks a relation it is halved, a few times: the way back to the row is straight.
+    Rows on the very edge of a relation get the cells of that relation back instead.
     """
     deviations = torch.zeros(len(spec.columns))
     deviations[list(columns)] = torch.tensor([spec.columns[c].scale * scale for c in columns])
     noise = torch.from_numpy(generator.standard_normal(rows.shape, dtype=np.float32)) * deviations
     jittered = settle(rows + noise, spec)
     for _ in range(HALVINGS):
-        broken = ~relations.respected(jittered, rows)
+        broken = relations.broken(jittered, rows).any(1)
         if not broken.any():
             break
         noise[broken] /= 2
         jittered[broken] = settle(rows[broken] + noise[broken], spec)
+    return _restored(jittered, rows, relations)
+
+
+def _restored(jittered: Tensor, rows: Tensor, relations: Relations) -> Tensor:
+    """Give broken relations their clean cells back; that may break others, so it is repeated."""
+    while (broken := relations.broken(jittered, rows)).any():
+        cells = broken.double() @ (relations.weights != 0).double() > 0
+        jittered = torch.where(cells, rows, jittered)
     return jittered

@@ -33,12 +33,21 @@ def test_noise_that_would_break_a_relation_is_made_smaller_not_given_up(table) -
     assert tally.added > 300
 
 
+def test_rows_on_the_edge_of_a_relation_stay_on_its_right_side(table) -> None:
+    rows = torch.tensor([[30.0, 30.0, 1.0]]).repeat(1000, 1)
+    relations = Relations.of(table.threat, table.spec)
+    generator = np.random.default_rng(0)
+    noisy = jitter(rows, table.spec, relations, generator, columns=[0, 1], scale=0.5)
+    assert (noisy[:, 1] <= noisy[:, 0]).all()
+    assert ((noisy != rows).any(1)).float().mean() > 0.5
+
+
 def test_a_relation_that_the_row_breaks_is_not_demanded(table) -> None:
     relations = Relations.of(table.threat, table.spec)
     broken, sound = torch.tensor([[10.0, 20.0, 0.0]]), torch.tensor([[20.0, 10.0, 0.0]])
     assert not relations.kept(broken).any() and relations.kept(sound).all()
-    assert relations.respected(broken, broken).all()
-    assert not relations.respected(broken, sound).any()
+    assert not relations.broken(broken, broken).any()
+    assert relations.broken(broken, sound).all()
     unknown = torch.tensor([[float("nan"), 20.0, 0.0]])
     assert relations.kept(unknown).all()
 
