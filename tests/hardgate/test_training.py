@@ -142,8 +142,8 @@ def test_adversarial_training_gives_up_the_brittle_column(tmp_path: Path) -> Non
     hardened = fit(section(), tmp_path / "b")
     assert plain.history[-1].evaluated is not None
     assert plain.history[-1].evaluated.clean > 0.95
-    assert robust(plain) < 0.3
     assert robust(hardened) > 0.8
+    assert robust(plain) < robust(hardened) - 0.3
 
 
 def test_a_seed_decides_everything_and_another_seed_decides_otherwise(tmp_path: Path) -> None:

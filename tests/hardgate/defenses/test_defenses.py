@@ -12,10 +12,11 @@ from torch import Tensor, nn
 
 from hardgate import region
 from hardgate.defenses import Defense
+from hardgate.defenses.fgsm_rs import scatter
 from hardgate.defenses.losses import mean
 from hardgate.defenses.mart import boosted
-from hardgate.records import ImageInput
-from hardgate.threat import Threat
+from hardgate.records import Column, ColumnType, ImageInput, TableInput
+from hardgate.threat import Freedom, Threat
 
 EPS = 0.1
 SPEC = ImageInput(kind="images", shape=(1, 1, 2), classes=("a", "b"), mean=(0.0,), scale=(1.0,))
@@ -176,3 +177,37 @@ def test_the_attack_sees_evaluation_mode_the_loss_training_mode_and_both_are_res
     assert not frozen_part.training
     assert not model[2][1].bias.requires_grad
     assert model[2][1].weight.requires_grad
+
+
+def test_the_start_of_one_step_is_spread_over_the_whole_ball() -> None:
+    black = torch.zeros(4000, 1, 1, 2)
+    start = scatter(black, REGION, torch.Generator().manual_seed(0))
+    assert start.abs().max() <= EPS
+    assert start.min() < -0.99 * EPS
+    assert start.mean().item() == pytest.approx(0, abs=0.003)
+    assert start.std().item() == pytest.approx(EPS / 3**0.5, rel=0.03)
+
+
+def test_the_start_of_one_step_moves_movable_columns_in_their_own_unit() -> None:
+    numbers = {"type": ColumnType.REAL, "mean": 0.0, "low": -9.0, "high": 9.0}
+    table = TableInput(
+        kind="table",
+        columns=(
+            Column(name="fixed", scale=1.0, **numbers),
+            Column(name="free", scale=50.0, **numbers),
+        ),
+        classes=("a", "b"),
+    )
+    threat = Threat(
+        norm="Linf", eps=EPS, access="white-box", queries=1, columns={"free": Freedom()}
+    )
+    around = region.build(threat, table)
+    start = scatter(torch.zeros(500, 2), around, torch.Generator().manual_seed(0))
+    assert (start[:, 0] == 0).all()
+    assert 0.95 * 50 * EPS < start[:, 1].max() <= 50 * EPS
+
+
+def test_the_start_within_an_l2_ball_stays_in_it() -> None:
+    threat = Threat(norm="L2", eps=EPS, access="white-box", queries=1)
+    start = scatter(IMAGES, region.build(threat, SPEC), torch.Generator().manual_seed(0))
+    assert ((start - IMAGES).flatten(1).norm(dim=1) <= EPS + 1e-6).all()
