@@ -12,9 +12,9 @@ from typing import Literal
 
 import torch
 from pydantic import PositiveInt
-from scipy.stats import rankdata
 from torch import Tensor, nn
 
+from hardgate import statistics
 from hardgate.attacks.ascent import ascend, frozen
 from hardgate.defenses.losses import cross_entropy
 from hardgate.monitors import Evaluated
@@ -117,7 +117,7 @@ def auc(ranking: Tensor, labels: Tensor) -> float:
     negatives = len(labels) - positives
     if positives == 0 or negatives == 0:
         return 0.5
-    ranks = rankdata(ranking.double().numpy())[(labels == 1).numpy()]
+    ranks = statistics.midranks(ranking.double().numpy())[(labels == 1).numpy()]
     return float(ranks.sum() - positives * (positives + 1) / 2) / (positives * negatives)
 
 

@@ -19,18 +19,15 @@ from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 from scipy.special import expit, logit
-from scipy.stats import norm, rankdata
 
 from hardgate import measurements, statistics
 from hardgate.errors import ContractError
 from hardgate.measurements import Metric
 from hardgate.records import Measurement
-from hardgate.statistics import Statistic
+from hardgate.statistics import Statistic, Z, midranks
 
 BINS = 15
-Z = float(norm.ppf((1 + statistics.CONFIDENCE) / 2))
 Labels = NDArray[np.int64]
 Probabilities = NDArray[np.floating]
 
@@ -193,10 +190,10 @@ def _delong(
     m, n = int(np.count_nonzero(positive)), int(np.count_nonzero(~positive))
     if min(m, n) < 2:
         raise ContractError(f"AUC needs two samples of each side; found {m} and {n}")
-    ranks = rankdata(scores)
+    ranks = midranks(scores)
     parts = np.empty(len(scores))
-    parts[positive] = (ranks[positive] - rankdata(scores[positive])) / n
-    parts[~positive] = 1 - (ranks[~positive] - rankdata(scores[~positive])) / m
+    parts[positive] = (ranks[positive] - midranks(scores[positive])) / n
+    parts[~positive] = 1 - (ranks[~positive] - midranks(scores[~positive])) / m
     area = float(parts[positive].mean())
     parts -= area
     parts[positive] /= (m * (m - 1)) ** 0.5
@@ -213,6 +210,8 @@ def _on_the_logit_scale(value: float, error: float) -> tuple[float, float]:
 
 def _pseudo_score(area: float, *, positives: int, negatives: int) -> tuple[float, float]:
     """Solve Newcombe's equation on both sides: distance squared is z squared times variance."""
+    from scipy.optimize import brentq  # half a second, and only measuring needs it
+
     half = (positives + negatives) / 2 - 1
 
     def excess(theta: float) -> float:

@@ -11,12 +11,13 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtri  # scipy.stats takes two seconds to import
 
 from hardgate.errors import ContractError
 from hardgate.records import Measurement
 
 CONFIDENCE = 0.95
+Z = float(ndtri((1 + CONFIDENCE) / 2))  # the normal quantile at both ends of the interval
 RESAMPLES = 1000
 RESAMPLES_AT_ONCE = 100  # a block of them must fit the processor's cache
 BLOCKS = 10_000  # more rows than this are resampled in so many random blocks
@@ -35,13 +36,12 @@ def wilson(successes: int, samples: int) -> Measurement:
     """
     if not 0 <= successes <= samples or samples < 1:
         raise ContractError(f"{successes} successes of {samples} samples is not a share")
-    z = float(norm.ppf((1 + CONFIDENCE) / 2))
     share = successes / samples
-    centre = (share + z * z / (2 * samples)) / (1 + z * z / samples)
+    centre = (share + Z * Z / (2 * samples)) / (1 + Z * Z / samples)
     half = (
-        z
-        / (1 + z * z / samples)
-        * (share * (1 - share) / samples + (z / (2 * samples)) ** 2) ** 0.5
+        Z
+        / (1 + Z * Z / samples)
+        * (share * (1 - share) / samples + (Z / (2 * samples)) ** 2) ** 0.5
     )
     return Measurement(
         value=share,
@@ -165,6 +165,18 @@ def _percentiles(value: float, draws: NDArray[np.float64], samples: int) -> Meas
         samples=samples,
         interval="bootstrap",
     )
+
+
+def midranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rank numbers, shape ``(n,)``, from 1 up; equal ones share the mean of their ranks.
+
+    Nothing is ranked beside a NaN: all ranks are then NaN.
+    """
+    if np.isnan(values).any():
+        return np.full(len(values), np.nan)
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ranks: NDArray[np.float64] = (np.cumsum(counts) - (counts - 1) / 2)[place]
+    return ranks
 
 
 def exact(value: float, samples: int) -> Measurement:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 from torch import Tensor
 
 from hardgate import progress, statistics
@@ -54,7 +53,9 @@ def rank_agreement(first: Array, second: Array) -> Array:
 
     Where either ranks nothing (all magnitudes equal) there is no agreement: 0.
     """
-    ranks = [rankdata(np.abs(values), axis=1) for values in (first, second)]
+    ranks = [
+        np.apply_along_axis(statistics.midranks, 1, np.abs(values)) for values in (first, second)
+    ]
     a, b = (rank - rank.mean(axis=1, keepdims=True) for rank in ranks)
     norm = np.sqrt(np.square(a).sum(axis=1) * np.square(b).sum(axis=1))
     product = (a * b).sum(axis=1)
