@@ -45,12 +45,6 @@ class Epoch(Record):
     seconds: float
     evaluated: Evaluated | None
 
-    def flat(self) -> dict[str, float]:
-        """Give the epoch as one row of a table; scores that were not taken are left out."""
-        row: dict[str, float] = self.model_dump(exclude={"evaluated"})
-        scores = {} if self.evaluated is None else self.evaluated.model_dump(exclude_none=True)
-        return {**row, **{f"held_out_{name}": score for name, score in scores.items()}}
-
 
 class Monitors(Record):
     """How far robustness on held-out data can fall below its best before training is stopped.

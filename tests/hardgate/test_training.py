@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import math
 import os
 import signal
 import subprocess
@@ -447,19 +446,3 @@ def test_auc_is_for_two_classes(tmp_path: Path) -> None:
     watching = {**section().early_stopping.model_dump(), "score": "auc"}
     with pytest.raises(ParamsError, match="auc is for two classes and there are 3"):
         fit(section(early_stopping=watching), tmp_path / "a", spec=three)
-
-
-def test_the_history_becomes_rows_of_a_table(tmp_path: Path) -> None:
-    fitted = fit(section(epochs=1), tmp_path / "a")
-    row = fitted.history[0].flat()
-    assert list(row) == [
-        "epoch",
-        "loss",
-        "rate",
-        "eps",
-        "seconds",
-        "held_out_clean",
-        "held_out_robust",
-        "held_out_one_step",
-    ]
-    assert all(math.isfinite(value) for value in row.values())
