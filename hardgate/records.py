@@ -38,10 +38,11 @@ class Record(BaseModel):
 
 def as_fraction(value: object) -> float:
     """Read a radius the way papers write it: ``8/255`` as well as ``0.03``."""
-    numerator, _, denominator = str(value).partition("/")
-    if denominator and float(denominator) == 0:
-        raise ValueError("the denominator is zero")
-    return float(numerator) / float(denominator or 1)
+    numerator, slash, denominator = str(value).partition("/")
+    try:
+        return float(numerator) / (float(denominator) if slash else 1.0)
+    except (ValueError, ZeroDivisionError) as error:
+        raise ValueError("expected a number, or a fraction such as 8/255") from error
 
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]

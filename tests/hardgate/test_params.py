@@ -1,0 +1,218 @@
+"""params.yaml is the whole truth: read strictly, changed whole or not at all."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hardgate import params
+from hardgate.errors import ParamsError
+
+TINY = Path(__file__).parents[1] / "tiny" / "params.yaml"
+TEXT = TINY.read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    copy = tmp_path / "params.yaml"
+    copy.write_text(TEXT, encoding="utf-8")
+    return copy
+
+
+def refusal(path: Path, *assignments: str) -> str:
+    """The words for an override that cannot be; the file must stay as it is."""
+    before = path.read_bytes()
+    with pytest.raises(ParamsError) as raised:
+        params.override("tiny", assignments, path)
+    assert path.read_bytes() == before
+    assert [file.name for file in path.parent.iterdir()] == ["params.yaml"]
+    return str(raised.value)
+
+
+def test_a_section_is_read_as_it_is_written(path: Path) -> None:
+    read = params.load("tiny", path)
+    assert (read.model, read.seed) == ("tiny", 7)
+    assert read.threat.eps == pytest.approx(0.1)
+    assert read.training.defense.recipe == "pgd"
+    assert params.models(path) == ("tiny",)
+
+
+def test_a_radius_may_be_a_fraction(path: Path) -> None:
+    assert params.override("tiny", ["tiny.threat.eps=8/255"], path).threat.eps == 8 / 255
+
+
+def test_an_override_is_written_into_the_file_with_its_comments(path: Path) -> None:
+    changed = params.override("tiny", ["tiny.threat.eps=0.2", "tiny.training.epochs=5"], path)
+    assert (changed.threat.eps, changed.training.epochs) == (0.2, 5)
+    assert params.load("tiny", path) == changed
+    lines = path.read_text(encoding="utf-8").splitlines()
+    others = TEXT.splitlines()
+    differing = [line for line, old in zip(lines, others, strict=True) if line != old]
+    assert differing == [
+        "    eps: 0.2 # standard deviations of the training split",
+        "    epochs: 5",
+    ]
+
+
+def test_no_override_writes_nothing(path: Path) -> None:
+    path.chmod(0o400)
+    before = path.stat()
+    params.override("tiny", [], path)
+    with params.overridden("tiny", [], path):
+        pass
+    after = path.stat()
+    assert (before.st_mtime_ns, before.st_ino) == (after.st_mtime_ns, after.st_ino)
+
+
+def test_one_wrong_override_among_good_ones_writes_nothing(path: Path) -> None:
+    said = refusal(path, "tiny.training.epochs=5", "tiny.threat.eps=-1")
+    assert said == f"{path}: tiny.threat.eps = -1: Input should be greater than 0"
+
+
+def test_an_override_for_some_time_puts_the_file_back_as_it_was(path: Path) -> None:
+    with params.overridden("tiny", ["tiny.seed=11"], path) as changed:
+        assert changed.seed == 11
+        assert params.load("tiny", path).seed == 11
+    assert path.read_text(encoding="utf-8") == TEXT
+
+
+def test_the_file_is_put_back_after_an_error_too(path: Path) -> None:
+    with (
+        pytest.raises(ZeroDivisionError),
+        params.overridden("tiny", ["tiny.seed=11"], path) as changed,
+    ):
+        raise ZeroDivisionError(changed.seed)
+    assert path.read_text(encoding="utf-8") == TEXT
+
+
+def test_a_wrong_override_for_some_time_leaves_the_file_alone(path: Path) -> None:
+    before = path.stat().st_ino
+    with pytest.raises(ParamsError), params.overridden("tiny", ["tiny.sed=11"], path):
+        pytest.fail("the block must not be entered")
+    assert path.read_text(encoding="utf-8") == TEXT
+    assert path.stat().st_ino == before
+
+
+@pytest.mark.parametrize(
+    ("assignment", "said"),
+    [
+        ("tiny.sed=1", "tiny.sed is not a known key; did you mean tiny.seed?"),
+        ("tiny.threat.epz=1", "tiny.threat.epz is not a known key; did you mean tiny.threat.eps?"),
+        ("tiny.dataset.pth=x", "did you mean tiny.dataset.path?"),
+        ("tiny.training.architecture.hiden=[3]", "did you mean tiny.training.architecture.hidden?"),
+        ("tiny.evaluation.attacks.0.step=2", "did you mean tiny.evaluation.attacks.0.steps?"),
+        ("tiny.evaluation.curve.attack.restart=2", "mean tiny.evaluation.curve.attack.restarts?"),
+        ("tiny.augmentation.members.0.scal=1", "did you mean tiny.augmentation.members.0.scale?"),
+        ("tiny.promotion.gates.1.bund=1", "did you mean tiny.promotion.gates.1.bound?"),
+        ("tiny.threat.columns.debt.mim=1", "did you mean tiny.threat.columns.debt.min?"),
+        ("tiny.explanation.deletion.stps=1", "did you mean tiny.explanation.deletion.steps?"),
+    ],
+)
+def test_a_misspelt_key_is_answered_with_the_right_one(
+    path: Path, assignment: str, said: str
+) -> None:
+    assert said in refusal(path, assignment)
+
+
+@pytest.mark.parametrize("assignment", ["tiny.training.steps=3", "tiny.threat.patience=3"])
+def test_a_key_of_another_section_is_not_offered(path: Path, assignment: str) -> None:
+    assert refusal(path, assignment).endswith("is not a known key")
+
+
+@pytest.mark.parametrize(
+    ("assignment", "said"),
+    [
+        (
+            "tiny.training.defense.recipe=pdg",
+            "expected one of standard, fgsm-rs, pgd",
+        ),
+        (
+            "tiny.training.architecture.name=mpl",
+            "expected one of .*; did you mean mlp",
+        ),
+        ("tiny.promotion.gates.2.kind=robust_accurate", "did you mean robust_accuracy?"),
+        ("tiny.dataset.kind=tabel", "tiny.dataset.kind = 'tabel': expected one of table, idx"),
+        ("tiny.training.defense={steps: 2}", "tiny.training.defense.recipe is missing"),
+    ],
+)
+def test_a_misspelt_member_is_answered_with_those_there_are(
+    path: Path, assignment: str, said: str
+) -> None:
+    assert re.search(said, refusal(path, assignment))
+
+
+@pytest.mark.parametrize(
+    ("assignment", "said"),
+    [
+        ("tiny.threat.eps=abc", "eps = 'abc': expected a number, or a fraction such as 8/255"),
+        ("tiny.threat.eps=1/0", "eps = '1/0': expected a number, or a fraction such as 8/255"),
+        ("tiny.threat.eps=0", "eps = 0: Input should be greater than 0"),
+        ("tiny.threat.eps=.nan", "eps = nan: Input should be a finite number"),
+        ("tiny.threat.eps=.inf", "eps = inf: Input should be a finite number"),
+        ("tiny.threat.norm=L1", "norm = 'L1': Input should be 'Linf' or 'L2'"),
+        ("tiny.threat.relations.0=a < b", "relations.0 = 'a < b': 'a < b' must hold exactly one"),
+        ("tiny.training.epochs=2.5", "epochs = 2.5: Input should be a valid integer"),
+        ("tiny.training.epochs=[1]", "epochs = [1]: Input should be a valid integer"),
+        ("tiny.training.epochs=0", "epochs = 0: Input should be greater than 0"),
+        ("tiny.seed=-1", "seed = -1: Input should be greater than or equal to 0"),
+        ("tiny.validation.test=1", "validation.test = 1: Input should be less than 1"),
+        ("tiny.dataset.sha256=zz", "sha256 = 'zz': String should match pattern"),
+        ("tiny.promotion.gates=[]", "gates = []: Tuple should have at least 1 item"),
+        ("tiny.threat=3", "tiny.threat = 3: Input should be a valid"),
+        ("tiny.model=other", "tiny.model is not a known key; the section's name is it"),
+    ],
+)
+def test_a_wrong_type_or_range_names_key_and_value(path: Path, assignment: str, said: str) -> None:
+    assert said in refusal(path, assignment)
+
+
+def test_several_mistakes_are_named_at_once(path: Path) -> None:
+    said = refusal(path, "tiny.threat.eps=0", "tiny.training.epochs=no", "tiny.seeds=1")
+    assert said.count(";") >= 2
+    assert all(key in said for key in ("tiny.threat.eps", "tiny.training.epochs", "tiny.seeds"))
+
+
+def test_a_missing_key_is_named(path: Path) -> None:
+    path.write_text(TEXT.replace("  seed: 7\n", ""), encoding="utf-8")
+    with pytest.raises(ParamsError, match=r"tiny\.seed is missing"):
+        params.load("tiny", path)
+
+
+def test_a_long_value_is_cut(path: Path) -> None:
+    said = refusal(path, f"tiny.threat.norm={'word ' * 100}")
+    assert len(said) < 250
+
+
+@pytest.mark.parametrize("stage", params.STAGES)
+def test_a_stages_digest_depends_on_its_own_and_the_shared_sections_alone(
+    path: Path, stage: str
+) -> None:
+    changes = {
+        "seed": "tiny.seed=8",
+        "dataset": "tiny.dataset.sensitive=[age]",
+        "threat": "tiny.threat.queries=21",
+        "validation": "tiny.validation.test=0.31",
+        "augmentation": "tiny.augmentation.members.0.share=0.11",
+        "training": "tiny.training.epochs=4",
+        "explanation": "tiny.explanation.noise=0.03",
+        "evaluation": "tiny.evaluation.price=61",
+        "promotion": "tiny.promotion.valid_days=31",
+    }
+    assert set(changes) == set(yaml.safe_load(TEXT)["tiny"])
+    before = params.load("tiny", path).digest(stage)
+    moved = set()
+    for section, change in changes.items():
+        with params.overridden("tiny", [change], path) as changed:
+            if changed.digest(stage) != before:
+                moved.add(section)
+    assert moved == {stage, *params.SHARED[stage]}
+
+
+def test_a_digest_does_not_depend_on_comments_order_or_spelling(path: Path) -> None:
+    before = params.load("tiny", path).digest("training")
+    plain = yaml.safe_load(TEXT)
+    path.write_text(yaml.safe_dump(plain, sort_keys=True), encoding="utf-8")
+    assert params.load("tiny", path).digest("training") == before
