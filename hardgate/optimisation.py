@@ -1,14 +1,12 @@
-"""How weights move: gradient clipping, weight decay, and Adam, AdamW or SGD.
+"""How weights move: torch's own Adam, AdamW or SGD, with clipping, and a state that can be kept.
 
 Kingma and Ba (2015), "Adam", arXiv:1412.6980; Loshchilov and Hutter (2019), "Decoupled weight decay
-regularization", arXiv:1711.05101. The arithmetic is ours, and compared with torch's in the tests:
-the first optimiser of ``torch.optim`` imports torch's compiler, which takes longer than some of
-our models take to train.
+regularization", arXiv:1711.05101.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import NonNegativeFloat, PositiveFloat
@@ -16,8 +14,6 @@ from torch import Tensor, nn
 
 from hardgate.errors import ContractError
 from hardgate.records import Rate, Record
-
-SMALLEST = 1e-8  # Adam's epsilon
 
 
 class Optimiser(Record):
@@ -36,38 +32,41 @@ class Optimiser(Record):
 
 
 class Descent:
-    """The weights of a model, and the tensors that move them."""
+    """The weights of a model, and the optimiser that moves them."""
 
     def __init__(self, params: Optimiser, model: nn.Module) -> None:
         self.params = params
         self.weights = list(model.parameters())
-        self.first = [torch.zeros_like(weight) for weight in self.weights]
-        self.second = [] if params.name == "sgd" else list(map(torch.zeros_like, self.weights))
-        self.steps = 0
+        matrices = [weight for weight in self.weights if weight.dim() > 1]
+        others = [weight for weight in self.weights if weight.dim() <= 1]
+        self._optimiser = _build(
+            params,
+            [
+                {"params": matrices, "weight_decay": params.weight_decay},
+                {"params": others, "weight_decay": 0.0},
+            ],
+        )
 
     def forget(self) -> None:
         """Drop the gradients of the last batch."""
-        for weight in self.weights:
-            weight.grad = None
+        self._optimiser.zero_grad(set_to_none=True)
 
-    @torch.no_grad()
     def step(self, *, factor: float) -> None:
         """Move the weights along their gradients, at ``factor`` times the full rate."""
         if self.params.clip is not None:
             nn.utils.clip_grad_norm_(self.weights, self.params.clip)
-        self.steps += 1
-        rate = self.params.rate * factor
-        for number, weight in enumerate(self.weights):
-            if weight.grad is not None:
-                decay = self.params.weight_decay if weight.dim() > 1 else 0.0
-                self._move(number, weight, weight.grad, rate=rate, decay=decay)
+        for group in self._optimiser.param_groups:
+            group["lr"] = self.params.rate * factor
+        self._optimiser.step()
 
     def tensors(self) -> dict[str, Tensor]:
-        """Copy the state, for a checkpoint."""
-        state = {f"first.{number}": value for number, value in enumerate(self.first)}
-        state |= {f"second.{number}": value for number, value in enumerate(self.second)}
-        copies = {name: value.to("cpu", copy=True).contiguous() for name, value in state.items()}
-        return {**copies, "steps": torch.tensor(self.steps)}
+        """Copy the state, for a checkpoint; empty before the first step."""
+        return {
+            f"{number}.{name}": value.detach().to("cpu", copy=True).contiguous()
+            for number, state in self._optimiser.state_dict()["state"].items()
+            for name, value in state.items()
+            if value is not None
+        }
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
         """Go back to a copied state.
@@ -77,32 +76,24 @@ class Descent:
         ContractError
             If it is not the state of such an optimiser and such a model.
         """
-        own = self.tensors()
-        if {k: v.shape for k, v in own.items()} != {k: v.shape for k, v in tensors.items()}:
+        plain = self._optimiser.state_dict()
+        order = [number for group in plain["param_groups"] for number in group["params"]]
+        own = [weight for group in self._optimiser.param_groups for weight in group["params"]]
+        shapes = dict(zip(order, (weight.shape for weight in own), strict=True))
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, value in tensors.items():
+            number, _, name = key.partition(".")
+            known = number.isdigit() and int(number) in shapes
+            if not known or (value.dim() and value.shape != shapes[int(number)]):
+                raise ContractError("these are not the tensors of this optimiser and this model")
+            state.setdefault(int(number), {})[name] = value
+        if state and state.keys() != shapes.keys():
             raise ContractError("these are not the tensors of this optimiser and this model")
-        self.steps = int(tensors["steps"])
-        for part, values in (("first", self.first), ("second", self.second)):
-            for number, value in enumerate(values):
-                value.copy_(tensors[f"{part}.{number}"])
+        self._optimiser.load_state_dict({**plain, "state": state})
 
-    def _move(
-        self, number: int, weight: Tensor, gradient: Tensor, *, rate: float, decay: float
-    ) -> None:
-        params, first = self.params, self.first[number]
-        if params.name == "adamw":
-            weight.mul_(1 - rate * decay)
-        elif decay:
-            gradient = gradient + decay * weight
-        if params.name == "sgd":
-            weight.sub_(first.mul_(params.momentum).add_(gradient), alpha=rate)
-            return
-        second = self.second[number]
-        first.lerp_(gradient, 1 - params.momentum)
-        second.mul_(params.second_momentum).addcmul_(
-            gradient, gradient, value=1 - params.second_momentum
-        )
-        # Both averages begin at zero; dividing by these makes up for it.
-        first_bias = 1 - params.momentum**self.steps
-        second_bias = 1 - params.second_momentum**self.steps
-        length = (second.sqrt() / second_bias**0.5).add_(SMALLEST)
-        weight.addcdiv_(first, length, value=-rate / first_bias)
+
+def _build(params: Optimiser, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+    if params.name == "sgd":
+        return torch.optim.SGD(groups, lr=params.rate, momentum=params.momentum)
+    kind = torch.optim.AdamW if params.name == "adamw" else torch.optim.Adam
+    return kind(groups, lr=params.rate, betas=(params.momentum, params.second_momentum))
