@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,12 @@ if TYPE_CHECKING:
     from hardgate.records import Decision
 
 INTERRUPTED = 130
+STOPPED = "stopped; the same command goes on from where it was"
+# A full disk, quota or file-size limit, a place that is read-only, and a file in a folder's place.
+UNWRITABLE = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
+    | {errno.EEXIST, errno.ENOTDIR, errno.EISDIR}
+)
 
 app = typer.Typer(
     help="Harden models, and let none into production without proof.",
@@ -53,16 +60,19 @@ def harden(
 
     Exit status: 0 promotable, 1 refused, 2 wrong usage or params, 3 could not be completed.
     """
-    from flows import _api
-    from hardgate import state, terminal
+    from hardgate import params_file, state, terminal
 
-    with _project(), _api.running() as api, state.exclusive(model), terminal.shown():
-        from flows.harden import harden as run
-        from hardgate import params
+    with _project():
+        from flows import _api
 
-        params.override(model, override or [])
-        api.wait()
-        decision = run(model)
+        params_file.check_model(model)
+        with state.exclusive(model), terminal.shown(), _api.running() as api:
+            from flows.harden import harden as run
+            from hardgate import params
+
+            params.override(model, override or [])
+            api.wait()
+            decision = run(model)
     if json:
         sys.stdout.write(decision.model_dump_json(indent=2) + "\n")
     else:
@@ -203,16 +213,25 @@ def main() -> None:
     except HardgateError as error:
         _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
-        _fail("stopped; the same command goes on from where it was", INTERRUPTED)
-    except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT}:
-            raise
+        _fail(STOPPED, INTERRUPTED)
+    except SystemExit as leaving:
+        if leaving.code == INTERRUPTED:  # what typer makes of Ctrl-C
+            _fail(STOPPED, INTERRUPTED)
+        raise
+    except Exception as error:  # noqa: BLE001  exit status 1 would mean that gates refused
+        _fail(_explain(error), HardgateError.exit_code)
+
+
+def _explain(error: Exception) -> str:
+    """Put an error that nobody foresaw into words, after its traceback if it is our mistake."""
+    if isinstance(error, OSError) and error.errno in UNWRITABLE:
         where = f" {error.filename}" if error.filename else ""
-        _fail(
+        return (
             f"cannot write{where}: {error.strerror}; make room or make it writable, then run the "
-            "same command again",
-            HardgateError.exit_code,
+            "same command again"
         )
+    traceback.print_exception(error)
+    return "this is a mistake in hardgate; please report the lines above"
 
 
 def _fail(message: str, status: int) -> None:
