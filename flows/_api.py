@@ -9,6 +9,7 @@ The module imports nothing heavy, and nothing of Prefect: the environment must b
 
 from __future__ import annotations
 
+import logging
 import os
 import runpy
 import signal
@@ -36,6 +37,9 @@ def running() -> Iterator[_Api]:
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
     os.environ.setdefault("PREFECT_HOME", str(state.room("prefect").resolve()))
+    for runs in ("prefect.flow_runs", "prefect.task_runs"):
+        # What went wrong is said once, by the command; the API keeps the traceback.
+        logging.getLogger(runs).propagate = False
     if os.environ.get("PREFECT_API_URL"):
         yield _Api(os.environ["PREFECT_API_URL"], None, None)
         return
@@ -55,6 +59,8 @@ def running() -> Iterator[_Api]:
         yield _Api(url, child, log)
     finally:
         del os.environ["PREFECT_API_URL"]
+        for handler in logging.getLogger("prefect.flow_runs").handlers:
+            handler.flush()  # while there is an API to take the last lines
         if child.stdin is not None:
             child.stdin.close()
         child.terminate()

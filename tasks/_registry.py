@@ -6,10 +6,13 @@ version into production: a person sets that one.
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import shutil
+import sys
 import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,6 +33,7 @@ QUIETLY = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # standard output is for the decision
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
 }
 
@@ -54,12 +58,21 @@ def _embedded() -> Path:
     return state.room("mlflow")
 
 
+def _mlflow(*parts: str) -> Any:
+    """Import MLflow, which takes seconds, and warns of its own type hints."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for part in ("", *parts):
+            importlib.import_module(f"mlflow.{part}".rstrip("."))
+    return sys.modules["mlflow"]
+
+
 @contextmanager
 def _spoken_to() -> Iterator[MlflowClient]:
     """Give a client; what goes wrong with the server is said in our words."""
     for name, value in QUIETLY.items():
         os.environ.setdefault(name, value)
-    import mlflow  # four seconds: not before it is needed
+    mlflow = _mlflow()
     from mlflow.exceptions import MlflowException
 
     logging.getLogger("mlflow").setLevel(logging.ERROR)
@@ -189,7 +202,7 @@ def register(
     pickled, and loading it runs no code that came with it.
     """
     with _spoken_to() as client:
-        import mlflow
+        mlflow = _mlflow("pyfunc")
         from mlflow.models import infer_signature
 
         with mlflow.start_run(run_id=run_id):
@@ -203,7 +216,7 @@ def register(
             )
         if not _exists(client, name):
             client.create_registered_model(name)
-        made = client.create_model_version(name, logged.model_uri, run_id)
+        made = client.create_model_version(name, logged.model_uri, run_id, model_id=logged.model_id)
         return Version(
             name=name,
             version=str(made.version),
@@ -256,7 +269,7 @@ def find(name: str, *, version: str | None = None, alias: str | None = None) -> 
 def fetch_model(version: Version, into: Path) -> Path:
     """Download the registered bytes of a version, replacing what stands there."""
     with _spoken_to():
-        import mlflow
+        mlflow = _mlflow("artifacts")
 
         shutil.rmtree(into, ignore_errors=True)
         into.mkdir(parents=True)
@@ -269,7 +282,7 @@ def fetch_model(version: Version, into: Path) -> Path:
 def fetch_files(run_id: str, folder: str, into: Path) -> Path:
     """Download an artifact folder of a run."""
     with _spoken_to():
-        import mlflow
+        mlflow = _mlflow("artifacts")
 
         into.mkdir(parents=True, exist_ok=True)
         return Path(
