@@ -27,7 +27,7 @@ def home() -> Path:
         path.chmod(OWNER_ONLY)
         probe = path / f".probe.{os.getpid()}"
         probe.touch()
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # another thread may have been faster
     except OSError as error:
         raise UnavailableError(
             f"the state folder {path} cannot be written ({error.strerror}); make it writable "
