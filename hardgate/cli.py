@@ -60,13 +60,18 @@ def harden(
 
     Exit status: 0 promotable, 1 refused, 2 wrong usage or params, 3 could not be completed.
     """
-    from hardgate import params_file, state, terminal
+    from hardgate import params_file, progress, state, terminal
 
     with _project():
         from flows import _api
 
         params_file.check_model(model)
-        with state.exclusive(model), terminal.shown(), _api.running() as api:
+        with (
+            state.exclusive(model),
+            terminal.shown(),
+            progress.interruptible(),
+            _api.running() as api,
+        ):
             from flows.harden import harden as run
             from hardgate import params
 
@@ -155,19 +160,18 @@ def _print_decision(decision: Decision) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 120)
     table = Table(box=box.SIMPLE, pad_edge=False)
-    for heading in ("gate", "verdict", "measured", "interval", "condition"):
-        table.add_column(
-            heading, justify="right" if heading in {"measured", "interval"} else "left"
-        )
+    for heading in ("gate", "verdict", "measured", "95 % interval", "to pass"):
+        numeric = heading in {"measured", "95 % interval"}
+        table.add_column(heading, justify="right" if numeric else "left", overflow="fold")
     for finding in decision.findings:
         seen = finding.observed
         table.add_row(
             finding.gate,
             finding.verdict.value,
             f"{seen.value:.4g}" if seen else "-",
-            f"{seen.lower:.4g} to {seen.upper:.4g}" if seen else "-",
+            f"{seen.lower:.3g} to {seen.upper:.3g}" if seen else "-",
             finding.condition,
             style=None if finding.verdict.value == "passed" else "red",
         )

@@ -129,8 +129,8 @@ def banner(decision: Decision, shown: tuple[Row, ...]) -> Banner:
             sentence = "The only gate of the policy said yes."
         step = (
             f"A release manager who did not submit it can now approve version {decision.version} "
-            "by adding the alias champion to it in the MLflow UI. The registry's server checks "
-            "the evidence again before it lets the alias move."
+            "by adding the alias champion to it in the MLflow UI, after hardgate verify "
+            f"{decision.model}/{decision.version} has passed."
         )
     else:
         sentence = f"{len(refusing)} of {words.count(len(shown), 'gate')} said no."
