@@ -9,7 +9,7 @@ from hardgate.records import CorpusRecord, DatasetRecord
 from tasks import _history, _store, augmentation
 
 
-@flow(name="augmentation", validate_parameters=False)
+@flow(name="augmentation", flow_run_name="augmentation", validate_parameters=False)
 def augment(params: Params, dataset: DatasetRecord) -> CorpusRecord:
     """Add samples to the training split."""
     return _history.once(

@@ -15,6 +15,7 @@ from tasks import _history, _store, evaluation
 
 @flow(
     name="evaluation",
+    flow_run_name="evaluation",
     validate_parameters=False,
     task_runner=ThreadPoolTaskRunner(max_workers=evaluation.WORKERS),  # type: ignore[arg-type]
 )

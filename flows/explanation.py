@@ -9,7 +9,7 @@ from hardgate.records import AttributionRecord, CandidateRecord, DatasetRecord
 from tasks import _history, _store, explanation
 
 
-@flow(name="explanation", validate_parameters=False)
+@flow(name="explanation", flow_run_name="explanation", validate_parameters=False)
 def explain(
     params: Params, dataset: DatasetRecord, candidate: CandidateRecord
 ) -> AttributionRecord:

@@ -18,7 +18,7 @@ from hardgate.records import (
 from tasks import _dashboard, promotion
 
 
-@flow(name="promotion", validate_parameters=False)
+@flow(name="promotion", flow_run_name="promotion", validate_parameters=False)
 def promote(
     params: Params,
     dataset: DatasetRecord,
@@ -67,7 +67,7 @@ def promote(
     return decision
 
 
-@flow(name="promotion", validate_parameters=False)
+@flow(name="promotion", flow_run_name="promotion", validate_parameters=False)
 def refuse(params: Params, refusal: RefusedError) -> Decision:
     """Decide against data that broke their contract."""
     progress.enter("promotion")

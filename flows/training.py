@@ -9,7 +9,7 @@ from hardgate.records import CandidateRecord, CorpusRecord, DatasetRecord
 from tasks import _history, _store, training
 
 
-@flow(name="training", validate_parameters=False)
+@flow(name="training", flow_run_name="training", validate_parameters=False)
 def train(params: Params, dataset: DatasetRecord, corpus: CorpusRecord) -> CandidateRecord:
     """Train the candidate."""
     return _history.once(

@@ -9,7 +9,7 @@ from hardgate.records import DatasetRecord
 from tasks import _history, _store, validation
 
 
-@flow(name="validation", validate_parameters=False)
+@flow(name="validation", flow_run_name="validation", validate_parameters=False)
 def validate(params: Params) -> DatasetRecord:
     """Judge and split the raw data."""
     return _history.once(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import logging
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,6 +108,7 @@ def _great_expectations() -> Any:
     )
     import great_expectations
 
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)  # it says where it works
     return great_expectations
 
 
