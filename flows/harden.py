@@ -7,12 +7,13 @@ from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settin
 
 from flows import augmentation, evaluation, explanation, promotion, training, validation
 from hardgate import params as settings
+from hardgate import state
 from hardgate.errors import RefusedError
 from hardgate.params import Params
 from hardgate.records import Decision
 
 
-@flow(name="harden")
+@flow(name="harden", flow_run_name="harden {model}")
 def harden(model: str, overrides: list[str] | None = None) -> Decision:
     """Harden one model.
 
@@ -24,6 +25,7 @@ def harden(model: str, overrides: list[str] | None = None) -> Decision:
         Such as ``credit.threat.eps=0.1``: they hold for this run, then params.yaml is put back.
     """
     with (
+        state.exclusive(model),
         settings.overridden(model, overrides or []) as params,
         # The heartbeat of this flow speaks for its stages; each of theirs would cost a second.
         temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),

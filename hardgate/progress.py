@@ -6,8 +6,11 @@ command does: bars on a terminal, plain lines elsewhere.
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
+from types import FrameType
 from typing import Protocol, TypeVar
 
 T = TypeVar("T")
@@ -53,6 +56,9 @@ class Silent:
 
 # One per process, not per thread or context: tasks run in threads that Prefect makes.
 _listeners: list[Listener] = [Silent()]
+_under_way: set[str] = set()
+_naming = threading.Lock()
+_interrupted = threading.Event()
 
 
 @contextmanager
@@ -70,6 +76,35 @@ def enter(stage: str, *, reused: bool = False) -> None:
     _listeners[-1].entered(stage, reused=reused)
 
 
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let Ctrl-C end the work of every thread for the length of the block, not the main one's only.
+
+    Python tells the main thread alone, and the others would go on until their work is done.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:  # started so as not to be stopped
+        yield
+        return
+    signal.signal(signal.SIGINT, _interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        _interrupted.clear()
+
+
+def heed() -> None:
+    """End the work of this thread if somebody pressed Ctrl-C; costs nothing, so ask often."""
+    if _interrupted.is_set():
+        raise KeyboardInterrupt
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    _interrupted.set()
+    raise KeyboardInterrupt
+
+
 def track(
     items: Iterable[T],
     step: str,
@@ -79,17 +114,30 @@ def track(
 ) -> Iterator[T]:
     """Iterate and report: ``for batch in track(batches, "PGD", total=8)``.
 
-    ``remark`` is asked for a few words after every item, such as a loss.
+    ``remark`` is asked for a few words after every item, such as a loss. A second loop of the
+    same name at the same time is told apart by a number.
     """
     listener = _listeners[-1]
+    step = _take(step)
     if total is None and isinstance(items, Sized):
         total = len(items)
     listener.started(step, total)
     try:
         for item in items:
+            heed()
             yield item
             if remark is not None:
                 listener.noted(step, remark())
             listener.advanced(step)
     finally:
         listener.finished(step)
+        _under_way.discard(step)
+
+
+def _take(step: str) -> str:
+    """Find a name that no loop under way has."""
+    with _naming:
+        names = (step, *(f"{step} ({number})" for number in range(2, len(_under_way) + 3)))
+        name = next(name for name in names if name not in _under_way)
+        _under_way.add(name)
+    return name

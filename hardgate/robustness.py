@@ -6,7 +6,8 @@ accuracy: a sample survives when the model is right about it clean *and* under a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -71,7 +72,7 @@ def measure(
         zip(torch.split(inputs, batch_size), torch.split(labels, batch_size), strict=True)
     )
     adversarial, logits = [], []
-    with frozen(model):
+    with frozen(model), _interruptible(model):
         for index, (clean, truth) in enumerate(progress.track(batches, step or attack.name)):
             search = partial(attack.perturb, generator=_generator(seed, index))
             found, answers = _worst(
@@ -80,6 +81,16 @@ def measure(
             adversarial.append(found.cpu())
             logits.append(answers.cpu())
     return _outcome(torch.cat(adversarial), torch.cat(logits), labels.cpu())
+
+
+@contextmanager
+def _interruptible(model: nn.Module) -> Iterator[None]:
+    """Look for Ctrl-C whenever the model is asked: a batch can take half a minute."""
+    hook = model.register_forward_pre_hook(lambda *_: progress.heed())
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def _generator(seed: int, batch: int) -> torch.Generator:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
+from urllib.parse import quote
 
 from hardgate.errors import UnavailableError
 
 OWNER_ONLY = 0o700
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})  # disk, quota, file-size limit
+OCCUPIED = frozenset({errno.EEXIST, errno.ENOTDIR, errno.EISDIR})
+
+_held: ContextVar[frozenset[str]] = ContextVar("_held", default=frozenset())
 
 
 def home() -> Path:
@@ -22,24 +29,20 @@ def home() -> Path:
         If it cannot be made or written to.
     """
     path = Path(os.environ.get("HARDGATE_HOME", ".hardgate"))
-    try:
+    with _usable(path):
         path.mkdir(mode=OWNER_ONLY, parents=True, exist_ok=True)
         path.chmod(OWNER_ONLY)
         probe = path / f".probe.{os.getpid()}"
         probe.touch()
         probe.unlink(missing_ok=True)  # another thread may have been faster
-    except OSError as error:
-        raise UnavailableError(
-            f"the state folder {path} cannot be written ({error.strerror}); make it writable "
-            "or name another in HARDGATE_HOME"
-        ) from error
     return path
 
 
 def room(name: str) -> Path:
     """Name a folder within the state folder, made on first use."""
     path = home() / name
-    path.mkdir(mode=OWNER_ONLY, parents=True, exist_ok=True)
+    with _usable(path):
+        path.mkdir(mode=OWNER_ONLY, parents=True, exist_ok=True)
     return path
 
 
@@ -47,26 +50,57 @@ def room(name: str) -> Path:
 def exclusive(model: str) -> Iterator[None]:
     """Keep every other run of ``model`` out for the length of the block.
 
-    The kernel frees the lock when the process ends, however it ends.
+    Within the block it may be asked for again. The kernel frees the lock when the process ends,
+    however it ends.
 
     Raises
     ------
     UnavailableError
         If another process holds it; names that process.
     """
-    path = room("locks") / f"{model}.lock"
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            holder = os.read(descriptor, 32).decode() or "unknown"
-            raise UnavailableError(
-                f"another run of {model} is under way (process {holder}); "
-                "wait for it, or stop it first"
-            ) from error
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+    if model in _held.get():
         yield
+        return
+    path = room("locks") / f"{quote(model, safe='')}.lock"
+    with _usable(path):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        _lock(descriptor, model)
+        token = _held.set(_held.get() | {model})
+        try:
+            yield
+        finally:
+            _held.reset(token)
     finally:
         os.close(descriptor)
+
+
+def _lock(descriptor: int, model: str) -> None:
+    """Lock an open file and write into it who did."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        holder = os.read(descriptor, 32).decode() or "unknown"
+        raise UnavailableError(
+            f"another run of {model} is under way (process {holder}); wait for it, or stop it first"
+        ) from error
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+
+
+@contextmanager
+def _usable(path: Path) -> Iterator[None]:
+    """Say of a place that cannot be used what to do about it."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL:
+            advice = "make room"
+        elif error.errno in OCCUPIED:
+            advice = "move what is there out of the way"
+        else:
+            advice = "make it writable"
+        raise UnavailableError(
+            f"the state folder cannot be used: {path}: {error.strerror}; {advice}, or name "
+            "another folder in HARDGATE_HOME"
+        ) from error

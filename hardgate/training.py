@@ -234,6 +234,7 @@ class Run:
         total = torch.zeros((), device=self.device)
         self.model.train()
         for position, index in enumerate(batches):
+            progress.heed()
             passed = epoch - 1 + (position + 0.5) / len(batches)
             total += self._step(index, passed, attacks) * len(index)
         mean = total.item() / len(self.corpus)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from hardgate import params as settings
-from hardgate import provenance, records, samples
+from hardgate import provenance, records, samples, state
 from hardgate.errors import HardgateError
 from hardgate.params import Params
 from hardgate.records import (
@@ -100,7 +100,9 @@ def door(stage: Callable[[Params], object]) -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     _, model = sys.argv
     try:
-        stage(settings.load(model))
+        params = settings.load(model)
+        with state.exclusive(model):
+            stage(params)
     except HardgateError as error:
         sys.exit(_said(error))
 
