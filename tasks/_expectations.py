@@ -108,7 +108,9 @@ def _great_expectations() -> Any:
     )
     import great_expectations
 
-    logging.getLogger("great_expectations").setLevel(logging.WARNING)  # it says where it works
+    # It sets this level itself, to tell where its temporary folder is.
+    chatty = "great_expectations.data_context.types.base"
+    logging.getLogger(chatty).setLevel(logging.WARNING)
     return great_expectations
 
 
