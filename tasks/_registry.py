@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from hardgate import state
 from hardgate.errors import UnavailableError
@@ -82,14 +83,24 @@ def _spoken_to() -> Iterator[MlflowClient]:
     try:
         yield mlflow.MlflowClient()
     except MlflowException as error:
+        said = str(error.message).replace(uri, place())
         raise UnavailableError(
-            f"the MLflow registry at {uri} did not do as asked: {error.message}; nothing was "
+            f"the MLflow registry at {place()} did not do as asked: {said}; nothing was "
             "promoted; see that it runs and lets you in, then run again: finished stages are kept"
-        ) from error
+        ) from None if uri != place() else error  # the cause's words hold the password too
+
+
+def place() -> str:
+    """Say where the registry is, without the password that its address may hold."""
+    uri = tracking_uri()
+    secret, at, _ = urlsplit(uri).netloc.rpartition("@")
+    return uri.replace(f"{secret}{at}", "", 1)
 
 
 def check() -> None:
-    """Ask the registry for anything at all, so that a run fails before its work, not after."""
+    """Ask a server for anything at all, so that a run fails before its work, not after."""
+    if not os.environ.get("MLFLOW_TRACKING_URI"):
+        return
     with _spoken_to() as client:
         client.search_experiments(max_results=1)
 

@@ -82,7 +82,7 @@ def _version(model: str, number: str | None, alias: str | None) -> Version:
     if found is None:
         raise ParamsError(
             f"the registry has no {model}{f'/{number}' if number else f'@{alias}'}; "
-            f"it is asked at {_registry.tracking_uri()}"
+            f"it is asked at {_registry.place()}"
         )
     return found
 
