@@ -212,6 +212,8 @@ def _print_json(plain: object) -> None:
 
 def main() -> None:
     """Run the command; errors become one line on standard error and their exit status."""
+    # Threads that wait must sleep, or they take the core from the one they wait for.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app()
     except HardgateError as error:

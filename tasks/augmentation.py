@@ -16,15 +16,16 @@ def augment(params: Params, dataset: DatasetRecord) -> CorpusRecord:
     """Add samples to the training split; count what was added, and what was dropped and why."""
     directory = _store.fresh(params.model, "augmentation")
     original = _store.split(dataset.train)
-    corpus, tallies = augmentations.augment(
-        params.augmentation,
-        original,
-        spec=dataset.input,
-        threat=params.threat,
-        region=region.build(params.threat, dataset.input),
-        device=devices.pick(),
-        seed=params.seed,
-    )
+    with devices.threads_for(dataset.input):
+        corpus, tallies = augmentations.augment(
+            params.augmentation,
+            original,
+            spec=dataset.input,
+            threat=params.threat,
+            region=region.build(params.threat, dataset.input),
+            device=devices.pick(),
+            seed=params.seed,
+        )
     return _store.keep(
         CorpusRecord(
             model=params.model,

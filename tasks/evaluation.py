@@ -6,12 +6,10 @@ import csv
 import io
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
-import torch
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from safetensors.torch import load_file, save_file
@@ -59,7 +57,8 @@ def measure(
     """Make one measurement, and keep what the model said."""
     started = time.monotonic()
     subject = _subject(params, dataset, candidate)
-    with _one_thread():
+    # One thread each leaves the other cores to the other probes, and sums do not depend on them.
+    with devices.one_thread():
         found = probes.measure(
             probe,
             params.evaluation,
@@ -108,17 +107,6 @@ def conclude(
         model=params.model,
         stage=STAGE,
     )
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Leave the other cores to the other probes; also makes sums independent of their number."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _subject(params: Params, dataset: DatasetRecord, candidate: CandidateRecord) -> Subject:

@@ -21,16 +21,17 @@ def explain(
     directory = _store.fresh(params.model, "explanation")
     device = devices.pick()
     model = candidates.load(candidate.directory, device)
-    found = attribution.explain(
-        params.explanation,
-        dataset.input,
-        model,
-        train=_store.split(dataset.train),
-        test=_store.split(dataset.test),
-        seed=params.seed,
-        device=device,
-        perturb=_perturb(params, dataset, candidate),
-    )
+    with devices.threads_for(dataset.input):
+        found = attribution.explain(
+            params.explanation,
+            dataset.input,
+            model,
+            train=_store.split(dataset.train),
+            test=_store.split(dataset.test),
+            seed=params.seed,
+            device=device,
+            perturb=_perturb(params, dataset, candidate),
+        )
     found.write(directory / "attributions.safetensors")
     plots = found.plot(directory / "plots", dataset.input)
     return _store.keep(

@@ -33,17 +33,18 @@ def train(params: Params, dataset: DatasetRecord, corpus: CorpusRecord) -> Candi
     """Train the candidate, going on from a killed run's checkpoint when there is one."""
     directory = _store.fresh(params.model, "training")
     made_from = _store.digest(corpus)
-    fitted = training.fit(
-        params.training,
-        dataset.input,
-        region.build(params.threat, dataset.input),
-        _store.split(corpus.train),
-        _store.split(dataset.held_out),
-        seed=params.seed,
-        device=devices.pick(),
-        checkpoint=state.room("checkpoints") / f"{params.model}.safetensors",
-        identity=provenance.sha256_json([params.digest("training"), made_from]),
-    )
+    with devices.threads_for(dataset.input):
+        fitted = training.fit(
+            params.training,
+            dataset.input,
+            region.build(params.threat, dataset.input),
+            _store.split(corpus.train),
+            _store.split(dataset.held_out),
+            seed=params.seed,
+            device=devices.pick(),
+            checkpoint=state.room("checkpoints") / f"{params.model}.safetensors",
+            identity=provenance.sha256_json([params.digest("training"), made_from]),
+        )
     candidates.save(directory / "model", params.training.architecture, dataset.input, fitted.model)
     _write_history(fitted.history, directory / "history.csv")
     return _store.keep(
