@@ -26,6 +26,7 @@ from hardgate.records import Measurement
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.models import ModelSignature
 
 CHALLENGER = "challenger"
 IN_PRODUCTION = "champion"  # read, never written
@@ -36,6 +37,7 @@ QUIETLY = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # standard output is for the decision
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    "MLFLOW_UV_AUTO_DETECT": "false",  # uv.lock names this machine's package index
 }
 
 
@@ -214,14 +216,12 @@ def register(
     """
     with _spoken_to() as client:
         mlflow = _mlflow("pyfunc")
-        from mlflow.models import infer_signature
-
         with mlflow.start_run(run_id=run_id):
             logged = mlflow.pyfunc.log_model(
                 name="model",
                 loader_module="hardgate.serving",
                 data_path=str(directory),
-                signature=infer_signature(example, output),
+                signature=_signature(example, output),
                 input_example=example,
                 pip_requirements=list(requirements),
             )
@@ -235,6 +235,26 @@ def register(
             run_id=run_id,
             source=str(made.source),
         )
+
+
+def _signature(example: Any, output: Any) -> ModelSignature:
+    """Describe what goes in and out; MLflow checks columns, and the model itself their values.
+
+    A number column is of any type: whole in a file without gaps, broken beside a missing cell, and
+    MLflow would turn one of the two away.
+    """
+    from mlflow.models import ModelSignature, infer_signature
+    from mlflow.types import ColSpec, DataType, Schema
+    from mlflow.types.schema import AnyType
+
+    found = infer_signature(example, output)
+    if found.inputs.is_tensor_spec():
+        return found
+    columns = [
+        ColSpec(AnyType(), column.name) if column.type == DataType.double else column
+        for column in found.inputs
+    ]
+    return ModelSignature(inputs=Schema(columns), outputs=found.outputs)
 
 
 def _exists(client: MlflowClient, name: str) -> bool:
