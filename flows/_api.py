@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import runpy
 import signal
 import socket
@@ -27,6 +28,7 @@ from pathlib import Path
 from hardgate import state
 from hardgate.errors import UnavailableError
 
+ERROR = re.compile(r"[\w.]+(Error|Exception)\b")
 STARTUP = 180.0  # seconds; a cold start on a busy machine takes one minute
 
 
@@ -99,7 +101,18 @@ class _Api:
                 f"the Prefect server at {self._url} does not answer; start it, or unset "
                 "PREFECT_API_URL to run without one"
             )
-        raise UnavailableError(f"Prefect's API did not start; its last words are in {self._log}")
+        raise UnavailableError(
+            f"Prefect's API did not start{_last_words(self._log)}; {self._log} says more"
+        )
+
+
+def _last_words(log: Path | None) -> str:
+    """Find what a process died of: the last line of its log that names an error."""
+    if log is None or not log.is_file():
+        return ""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    errors = [line.strip() for line in lines if ERROR.match(line)]
+    return f": {errors[-1]}" if errors else ""
 
 
 def _answers(url: str) -> bool:

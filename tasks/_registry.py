@@ -77,6 +77,8 @@ def _spoken_to() -> Iterator[MlflowClient]:
         os.environ.setdefault(name, value)
     mlflow = _mlflow()
     from mlflow.exceptions import MlflowException
+    from requests import RequestException
+    from sqlalchemy.exc import SQLAlchemyError
 
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     logging.getLogger("alembic").setLevel(logging.ERROR)
@@ -84,11 +86,13 @@ def _spoken_to() -> Iterator[MlflowClient]:
     mlflow.set_tracking_uri(uri)
     try:
         yield mlflow.MlflowClient()
-    except MlflowException as error:
-        said = str(error.message).replace(uri, place())
+    except (MlflowException, SQLAlchemyError, RequestException) as error:
+        # Of a database the driver's words; SQLAlchemy adds the whole statement to them.
+        said = str(getattr(error, "orig", None) or error).replace(uri, place())
         raise UnavailableError(
             f"the MLflow registry at {place()} did not do as asked: {said}; nothing was "
-            "promoted; see that it runs and lets you in, then run again: finished stages are kept"
+            "promoted; see that it runs, lets you in and has room, then run again: finished "
+            "stages are kept"
         ) from None if uri != place() else error  # the cause's words hold the password too
 
 
@@ -100,9 +104,7 @@ def place() -> str:
 
 
 def check() -> None:
-    """Ask a server for anything at all, so that a run fails before its work, not after."""
-    if not os.environ.get("MLFLOW_TRACKING_URI"):
-        return
+    """Ask for anything at all, so that a run fails before its work, not after."""
     with _spoken_to() as client:
         client.search_experiments(max_results=1)
 
