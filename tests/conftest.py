@@ -21,6 +21,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+# Before torch is imported: tests compute little, and threads that wait for each other take the core.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 ROOT = Path(__file__).parents[1]
 TINY = Path(__file__).parent / "tiny"
 CODE = ("hardgate", "flows", "tasks")
