@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
-from hardgate import provenance
+from hardgate import provenance, tensors
 from hardgate.errors import IntegrityError
 from hardgate.records import SplitRecord
 
@@ -59,20 +59,7 @@ def write(samples: Samples, path: Path, *, root: Path, classes: int) -> SplitRec
 
     ``path`` is absolute or below the working directory; the record holds it relative to ``root``.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}")
-    try:
-        save_file(
-            {
-                "inputs": samples.inputs.contiguous(),
-                "labels": samples.labels.contiguous(),
-                "rows": samples.rows.contiguous(),
-            },
-            temporary,
-        )
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    tensors.write({"inputs": samples.inputs, "labels": samples.labels, "rows": samples.rows}, path)
     return SplitRecord(
         path=path.resolve().relative_to(root.resolve()),
         sha256=provenance.sha256_file(path),
@@ -99,7 +86,7 @@ def read(record: SplitRecord, *, root: Path) -> Samples:
             f"{record.sha256[:12]}; run the stage that writes it again"
         )
     try:
-        tensors = load_file(path)
+        kept = load_file(path)
     except SafetensorError as error:
         raise IntegrityError(f"{record.path} is not a safetensors file: {error}") from error
-    return Samples(tensors["inputs"], tensors["labels"], tensors["rows"])
+    return Samples(kept["inputs"], kept["labels"], kept["rows"])

@@ -12,10 +12,20 @@ from pathlib import Path
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
-from hardgate import candidates, devices, measurements, probes, provenance, records, region, state
+from hardgate import (
+    candidates,
+    devices,
+    measurements,
+    probes,
+    provenance,
+    records,
+    region,
+    state,
+    tensors,
+)
 from hardgate.evidence import outcomes, spotcheck
 from hardgate.params import Params
 from hardgate.probes import Found, Probe, Subject
@@ -129,8 +139,7 @@ def _keep_answers(params: Params, probe: Probe, found: Found) -> FileRecord | No
     if found.probabilities is None:
         return None
     path = _store.directory(params.model, STAGE) / "answers" / f"{probe.name}.safetensors"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_file({"probabilities": found.probabilities.contiguous()}, path)
+    tensors.write({"probabilities": found.probabilities}, path)
     return _store.file(path)
 
 

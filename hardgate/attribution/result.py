@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
 from torch import Tensor
 
-from hardgate import provenance
+from hardgate import provenance, tensors
 from hardgate.attribution.features import Features
 from hardgate.attribution.trials import Array, Deletion
 from hardgate.records import InputSpec, Measurement, TableInput
@@ -65,13 +64,7 @@ class Attributions:
 
     def write(self, path: Path) -> None:
         """Write everything numeric as safetensors, whole or not at all."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}")
-        try:
-            save_file(self._tensors(), temporary, metadata=self._metadata())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        tensors.write(self._tensors(), path, metadata=self._metadata())
 
     def plot(self, directory: Path, spec: InputSpec) -> list[Path]:
         """Draw what there is to see into PNG files of ``directory``, and name them."""

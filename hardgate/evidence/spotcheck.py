@@ -9,7 +9,6 @@ choice: the seed must be drawn after the evidence was signed.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +19,9 @@ import torch
 from numpy.typing import NDArray
 from pydantic import NonNegativeInt, PositiveInt
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
+from hardgate import tensors
 from hardgate.errors import ContractError, IntegrityError
 from hardgate.evidence import merkle, outcomes
 from hardgate.evidence.outcomes import Answers, Outcomes, Stored
@@ -135,13 +134,7 @@ def write_attacked(path: Path, *, index: Tensor, inputs: Tensor) -> None:
             f"attacked inputs are {inputs.dtype} {tuple(inputs.shape)} at {tuple(index.shape)} "
             "positions, expected float32 and one position each"
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        save_file({"index": index.contiguous(), "inputs": inputs.contiguous()}, temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    tensors.write({"index": index, "inputs": inputs}, path)
 
 
 def _outside_of_tree(stored: Stored, chosen: NDArray[np.int64], root: bytes) -> Iterator[str]:

@@ -1,0 +1,40 @@
+"""Tensors in files: safetensors, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+from torch import Tensor
+
+CAUSE = re.compile(r"\(os error (\d+)\)")
+
+
+def write(
+    tensors: Mapping[str, Tensor], path: Path, *, metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write tensors to a temporary name beside ``path``, then rename: never half a file.
+
+    Raises
+    ------
+    OSError
+        If the disk does not take them; safetensors itself would hide which error that was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    plain = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        save_file(plain, temporary, metadata=dict(metadata) if metadata else None)
+        temporary.replace(path)
+    except SafetensorError as error:
+        cause = CAUSE.search(str(error))
+        if cause is None:
+            raise
+        number = int(cause[1])
+        raise OSError(number, os.strerror(number), str(path)) from error
+    finally:
+        temporary.unlink(missing_ok=True)
