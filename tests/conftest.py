@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-# Before torch is imported: tests compute little, and threads that wait for each other take the core.
+# Before torch is imported: threads that wait for each other would take the core from each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 

@@ -113,4 +113,3 @@ def test_gradients_are_forgotten() -> None:
     gradients(model, 0)
     Descent(Optimiser(name="sgd", rate=0.1), model).forget()
     assert all(parameter.grad is None for parameter in model.parameters())
-
