@@ -5,7 +5,6 @@ Heavy modules are imported inside the commands that need them: ``hardgate --help
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 import traceback
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hardgate import errors
 from hardgate.errors import HardgateError, ParamsError
 
 if TYPE_CHECKING:
@@ -24,11 +24,6 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 STOPPED = "stopped; the same command goes on from where it was"
-# A full disk, quota or file-size limit, a place that is read-only, and a file in a folder's place.
-UNWRITABLE = frozenset(
-    {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
-    | {errno.EEXIST, errno.ENOTDIR, errno.EISDIR}
-)
 
 app = typer.Typer(
     help="Harden models, and let none into production without proof.",
@@ -74,8 +69,10 @@ def harden(
         ):
             from flows.harden import harden as run
             from hardgate import params
+            from tasks import _registry
 
             params.override(model, override or [])
+            _registry.check()  # its library takes seconds to import, while Prefect's API starts
             api.wait()
             decision = run(model)
     if json:
@@ -225,19 +222,11 @@ def main() -> None:
             _fail(STOPPED, INTERRUPTED)
         raise
     except Exception as error:  # noqa: BLE001  exit status 1 would mean that gates refused
-        _fail(_explain(error), HardgateError.exit_code)
-
-
-def _explain(error: Exception) -> str:
-    """Put an error that nobody foresaw into words, after its traceback if it is our mistake."""
-    if isinstance(error, OSError) and error.errno in UNWRITABLE:
-        where = f" {error.filename}" if error.filename else ""
-        return (
-            f"cannot write{where}: {error.strerror}; make room or make it writable, then run the "
-            "same command again"
-        )
-    traceback.print_exception(error)
-    return "this is a mistake in hardgate; please report the lines above"
+        words = errors.in_words(error)
+        if words is None:
+            traceback.print_exception(error)
+            words = "this is a mistake in hardgate; please report the lines above"
+        _fail(words, HardgateError.exit_code)
 
 
 def _fail(message: str, status: int) -> None:

@@ -13,11 +13,19 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from hardgate.records import Objection
+
+
+# A full disk, quota or file-size limit, a place that is read-only, and a file in a folder's place.
+UNWRITABLE = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
+    | {errno.EEXIST, errno.ENOTDIR, errno.EISDIR}
+)
 
 
 class HardgateError(Exception):
@@ -56,3 +64,14 @@ class RefusedError(HardgateError):
     def __init__(self, message: str, objections: Sequence[Objection]) -> None:
         super().__init__(message)
         self.objections = tuple(objections)
+
+
+def in_words(error: BaseException) -> str | None:
+    """Say what a disk refused and what to do; None for an error of another kind."""
+    if not isinstance(error, OSError) or error.errno not in UNWRITABLE:
+        return None
+    where = f" {error.filename}" if error.filename else ""
+    return (
+        f"cannot write{where}: {error.strerror}; make room or make it writable, then run the same "
+        "command again"
+    )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,11 +33,17 @@ PATIENCE = 60.0  # seconds to wait for another DVC command to let go of the repo
 @contextmanager
 def _repository() -> Iterator[Repo]:
     os.environ.setdefault("DVC_NO_ANALYTICS", "1")
+    from dvc.exceptions import DvcException
     from dvc.repo import Repo  # one second, and only flows need it
 
     logging.getLogger("dvc").setLevel(logging.ERROR)
-    with Repo(".") as repository:
-        yield repository
+    try:
+        with Repo(".") as repository:
+            yield repository
+    except (DvcException, sqlite3.Error) as error:  # it keeps its state in SQLite
+        raise UnavailableError(
+            f"dvc: {error}; see that .dvc is there, whole and has room, then run again"
+        ) from error
 
 
 def is_current(stage: str, model: str) -> bool:
@@ -54,7 +61,6 @@ def remember(stage: str, model: str) -> None:
 
 def _patiently(call: Any, *arguments: Any, **options: Any) -> Any:
     """Call DVC; wait while another of its commands holds the repository's lock."""
-    from dvc.exceptions import DvcException
     from dvc.lock import LockError
 
     deadline = time.monotonic() + PATIENCE
@@ -67,8 +73,6 @@ def _patiently(call: Any, *arguments: Any, **options: Any) -> Any:
                     "another dvc command holds this project; wait for it to end and run again"
                 ) from error
             time.sleep(0.2)
-        except DvcException as error:
-            raise UnavailableError(f"dvc: {error}") from error
 
 
 def locked(model: str) -> dict[str, Any]:

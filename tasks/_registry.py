@@ -14,7 +14,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 CHALLENGER = "challenger"
 IN_PRODUCTION = "champion"  # read, never written
+DATABASE = "mlflow.db"
 LIMIT = 1000  # metrics in one request
 QUIETLY = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -54,11 +55,29 @@ class Version:
 
 def tracking_uri() -> str:
     """Name the MLflow server, or the embedded database of the state folder."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{_embedded().resolve()}/mlflow.db"
+    return os.environ.get("MLFLOW_TRACKING_URI") or _embedded_uri()
 
 
 def _embedded() -> Path:
     return state.room("mlflow")
+
+
+def _embedded_uri() -> str:
+    return f"sqlite:///{_embedded().resolve() / DATABASE}"
+
+
+def _make_whole(mlflow: Any) -> None:
+    """Make the embedded database under another name first: MLflow never mends half of one."""
+    path = _embedded().resolve() / DATABASE
+    if path.exists():
+        return
+    temporary = path.with_name(f".{DATABASE}.{os.getpid()}")
+    try:
+        mlflow.MlflowClient(tracking_uri=f"sqlite:///{temporary}").search_experiments(max_results=1)
+        with suppress(FileExistsError):  # another process was faster
+            path.hardlink_to(temporary)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _mlflow(*parts: str) -> Any:
@@ -85,6 +104,8 @@ def _spoken_to() -> Iterator[MlflowClient]:
     uri = tracking_uri()
     mlflow.set_tracking_uri(uri)
     try:
+        if uri == _embedded_uri():
+            _make_whole(mlflow)
         yield mlflow.MlflowClient()
     except (MlflowException, SQLAlchemyError, RequestException) as error:
         # Of a database the driver's words; SQLAlchemy adds the whole statement to them.

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from hardgate import errors, provenance, records, samples, state
 from hardgate import params as settings
-from hardgate import provenance, records, samples, state
 from hardgate.errors import HardgateError
 from hardgate.params import Params
 from hardgate.records import (
@@ -104,9 +104,14 @@ def door(stage: Callable[[Params], object]) -> None:
         with state.exclusive(model):
             stage(params)
     except HardgateError as error:
-        sys.exit(_said(error))
+        sys.exit(_said(str(error), error.exit_code))
+    except OSError as error:
+        words = errors.in_words(error)
+        if words is None:
+            raise
+        sys.exit(_said(words, HardgateError.exit_code))
 
 
-def _said(error: HardgateError) -> int:
-    sys.stderr.write(f"{error}\n")
-    return error.exit_code
+def _said(words: str, status: int) -> int:
+    sys.stderr.write(f"{words}\n")
+    return status
