@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import NonNegativeInt, PositiveInt, ValidationError
 
-from hardgate import params_file, provenance, records
+from hardgate import params_file, probes, provenance, records
 from hardgate.attribution import Explaining
 from hardgate.augmentations import Augmenting
 from hardgate.datasets import Dataset
@@ -23,7 +23,7 @@ from hardgate.errors import ParamsError
 from hardgate.gates import Policy
 from hardgate.params_file import FILE
 from hardgate.probes import Evaluation
-from hardgate.records import Record
+from hardgate.records import InputSpec, Record
 from hardgate.splits import Shares
 from hardgate.threat import Threat
 from hardgate.training import Training
@@ -67,6 +67,18 @@ class Params(Record):
         """Digest what ``stage`` depends on: its own section and the shared ones."""
         plain = records.to_plain(self)
         return provenance.sha256_json({key: plain[key] for key in (*SHARED[stage], stage)})
+
+    def check_attacks(self, spec: InputSpec) -> None:
+        """Refuse attacks that do not fit the data or the threat before anything is trained.
+
+        Raises
+        ------
+        ParamsError
+            Names the attack, and what to change.
+        """
+        probes.plan(self.evaluation, spec, self.threat)
+        if self.explanation.attack is not None:
+            self.explanation.attack.check(spec, self.threat)
 
 
 def models(path: Path = FILE) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import yaml
 
 from hardgate import params
 from hardgate.errors import ParamsError
+from hardgate.records import Column, ColumnType, TableInput
 
 TINY = Path(__file__).parents[1] / "tiny" / "params.yaml"
 TEXT = TINY.read_text(encoding="utf-8")
@@ -216,3 +217,18 @@ def test_a_digest_does_not_depend_on_comments_order_or_spelling(path: Path) -> N
     plain = yaml.safe_load(TEXT)
     path.write_text(yaml.safe_dump(plain, sort_keys=True), encoding="utf-8")
     assert params.load("tiny", path).digest("training") == before
+
+
+@pytest.mark.parametrize("section", ["explanation.attack", "evaluation.attacks.0"])
+def test_an_attack_too_short_for_the_threat_is_refused_before_anything_is_trained(
+    path: Path, section: str
+) -> None:
+    spec = TableInput(
+        kind="table",
+        columns=(Column(name="debt", type=ColumnType.REAL, mean=0, scale=1, low=-1, high=1),),
+        classes=("0", "1"),
+    )
+    params.load("tiny", path).check_attacks(spec)
+    changed = params.override("tiny", [f"tiny.{section}.step_size=0.0001"], path)
+    with pytest.raises(ParamsError, match="do not cross eps"):
+        changed.check_attacks(spec)
