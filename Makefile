@@ -32,7 +32,7 @@ lint: setup ## format, lint, types
 	$(BIN)/mypy
 
 check: lint test ## everything the hooks and CI run: format, lint, types, tests, audit
-	$(BIN)/pip-audit --requirement requirements.lock --no-deps --disable-pip --progress-spinner off
+	$(BIN)/pip-audit --strict --requirement requirements.lock --no-deps --disable-pip --progress-spinner off
 
 bench: setup ## measure the pipeline against a bare script of the same compute
 	$(BIN)/python benchmarks/pipeline.py mnist
