@@ -41,7 +41,7 @@ def _stages(params: Params) -> Decision:
         dataset = validation.validate(params)
     except RefusedError as refusal:
         return promotion.refuse(params, refusal)
-    params.check_attacks(dataset.input)
+    params.check(dataset.input, train=dataset.train.samples, test=dataset.test.samples)
     corpus = augmentation.augment(params, dataset)
     candidate = training.train(params, dataset, corpus)
     attributions = explanation.explain(params, dataset, candidate)

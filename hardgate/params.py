@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import NonNegativeInt, PositiveInt, ValidationError
 
-from hardgate import params_file, probes, provenance, records
+from hardgate import augmentations, params_file, probes, provenance, records, region
 from hardgate.attribution import Explaining
 from hardgate.augmentations import Augmenting
 from hardgate.datasets import Dataset
@@ -68,17 +68,38 @@ class Params(Record):
         plain = records.to_plain(self)
         return provenance.sha256_json({key: plain[key] for key in (*SHARED[stage], stage)})
 
-    def check_attacks(self, spec: InputSpec) -> None:
-        """Refuse attacks that do not fit the data or the threat before anything is trained.
+    def check(self, spec: InputSpec, *, train: int, test: int) -> None:
+        """Refuse what does not fit the data, in any section, before anything is trained.
+
+        Parameters
+        ----------
+        train, test
+            How many samples these splits have.
 
         Raises
         ------
         ParamsError
-            Names the attack, and what to change.
+            Names the section, and what to change.
         """
-        probes.plan(self.evaluation, spec, self.threat)
-        if self.explanation.attack is not None:
-            self.explanation.attack.check(spec, self.threat)
+        region.build(self.threat, spec)
+        augmentations.check(self.augmentation, spec, self.threat)
+        self.training.check(spec)
+        self.explanation.check(train=train, test=test)
+        with _of("explanation.attack"):
+            if self.explanation.attack is not None:
+                self.explanation.attack.check(spec, self.threat)
+        with _of("evaluation"):
+            probes.plan(self.evaluation, spec, self.threat)
+
+
+@contextmanager
+def _of(section: str) -> Iterator[None]:
+    """Say of an attack, which knows its own name only, where it stands."""
+    try:
+        yield
+    except ParamsError as error:
+        words = str(error)
+        raise ParamsError(words if "evaluation." in words else f"{section}: {words}") from error
 
 
 def models(path: Path = FILE) -> tuple[str, ...]:

@@ -62,6 +62,16 @@ class Training(Record):
     early_stopping: EarlyStopping
     overfitting: Monitors
 
+    def check(self, spec: InputSpec) -> None:
+        """Refuse an architecture or a score that is not for such data, with a ParamsError."""
+        with torch.random.fork_rng(devices=()):
+            self.architecture.build(spec)
+        if self.early_stopping.score == "auc" and len(spec.classes) != 2:
+            raise ParamsError(
+                f"training.early_stopping.score: auc is for two classes and there are "
+                f"{len(spec.classes)}; choose accuracy or balanced_accuracy"
+            )
+
 
 @dataclass(frozen=True)
 class Fitted:
@@ -302,11 +312,7 @@ def _check(params: Training, spec: InputSpec, corpus: Samples, held_out: Samples
                 f"the {name} has labels from {low} to {high}; the input names "
                 f"{len(spec.classes)} classes, so they must lie in 0 to {len(spec.classes) - 1}"
             )
-    if params.early_stopping.score == "auc" and len(spec.classes) != 2:
-        raise ParamsError(
-            f"training.early_stopping.score: auc is for two classes and there are "
-            f"{len(spec.classes)}; choose accuracy or balanced_accuracy"
-        )
+    params.check(spec)
 
 
 def _class_weights(

@@ -93,8 +93,7 @@ def augment(
     """
     if len(samples) == 0:
         raise ContractError("the training split is empty; there is nothing to augment")
-    for member in section.members:
-        _check(member, spec, threat)
+    check(section, spec, threat)
 
     @functools.cache
     def model() -> nn.Module:
@@ -117,13 +116,16 @@ def augment(
     return joined(parts), tuple(tallies)
 
 
-def _check(member: Augmentation, spec: InputSpec, threat: Threat) -> None:
-    if spec.kind not in member.kinds:
-        raise ParamsError(
-            f"augmentation.members: {member.name!r} is for {' and '.join(sorted(member.kinds))}, "
-            f"the data are {spec.kind}; remove it"
-        )
-    member.check(spec, threat)
+def check(section: Augmenting, spec: InputSpec, threat: Threat) -> None:
+    """Refuse members that are not for such data, with a ParamsError."""
+    for member in section.members:
+        if spec.kind not in member.kinds:
+            kinds = " and ".join(sorted(member.kinds))
+            raise ParamsError(
+                f"augmentation.members: {member.name!r} is for {kinds}, the data are {spec.kind}; "
+                "remove it"
+            )
+        member.check(spec, threat)
 
 
 def _generator(seed: int, name: str, occurrence: int) -> np.random.Generator:

@@ -219,16 +219,31 @@ def test_a_digest_does_not_depend_on_comments_order_or_spelling(path: Path) -> N
     assert params.load("tiny", path).digest("training") == before
 
 
-@pytest.mark.parametrize("section", ["explanation.attack", "evaluation.attacks.0"])
-def test_an_attack_too_short_for_the_threat_is_refused_before_anything_is_trained(
-    path: Path, section: str
+@pytest.mark.parametrize(
+    ("assignment", "said"),
+    [
+        ("explanation.attack.step_size=0.0001", "explanation.attack: constrained-pgd: 5 shrinking"),
+        ("evaluation.attacks.0.step_size=0.0001", "evaluation: constrained-pgd: 5 shrinking steps"),
+        ("evaluation.attacks=[{name: fgsm}]", "evaluation: the attack 'fgsm' takes images"),
+        ("evaluation.fairness={positive: maybe, min_group: 1}", "fairness.positive: 'maybe' is no"),
+        ("explanation.background=81", "explanation.background: 81 asked for, there are 80 samples"),
+        ("explanation.explained=41", "explanation.explained: 41 asked for, there are 40 samples"),
+        ("training.architecture={name: small-cnn}", "small-cnn"),
+        ("augmentation.members=[{name: corruption, share: 1, severities: [1]}]", "is for images"),
+        ("threat.columns={age: {}}", "threat.columns.age: the table has no such column"),
+        ("threat.eps=500", "threat.eps: 500 standard deviations cover the whole range"),
+    ],
+)
+def test_what_does_not_fit_the_data_is_refused_before_anything_is_trained(
+    path: Path, assignment: str, said: str
 ) -> None:
-    spec = TableInput(
-        kind="table",
-        columns=(Column(name="debt", type=ColumnType.REAL, mean=0, scale=1, low=-1, high=1),),
-        classes=("0", "1"),
-    )
-    params.load("tiny", path).check_attacks(spec)
-    changed = params.override("tiny", [f"tiny.{section}.step_size=0.0001"], path)
-    with pytest.raises(ParamsError, match="do not cross eps"):
-        changed.check_attacks(spec)
+    columns = [
+        Column(name=name, type=ColumnType.REAL, mean=0, scale=1, low=-1, high=1)
+        for name in ("income", "debt")
+    ]
+    spec = TableInput(kind="table", columns=tuple(columns), classes=("0", "1"))
+    params.load("tiny", path).check(spec, train=80, test=40)
+    changed = params.override("tiny", [f"tiny.{assignment}"], path)
+    with pytest.raises(ParamsError) as raised:
+        changed.check(spec, train=80, test=40)
+    assert said in str(raised.value)
