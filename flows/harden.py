@@ -11,7 +11,6 @@ from hardgate import state
 from hardgate.errors import RefusedError
 from hardgate.params import Params
 from hardgate.records import Decision
-from tasks import _registry
 
 
 @flow(name="harden", flow_run_name="harden {model}")
@@ -31,7 +30,7 @@ def harden(model: str, overrides: list[str] | None = None) -> Decision:
         # The heartbeat of this flow speaks for its stages; each of theirs would cost a second.
         temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
     ):
-        _registry.check()
+        promotion.ready()
         return _stages(params)
 
 

@@ -15,7 +15,13 @@ from hardgate.records import (
     Decision,
     EvaluationRecord,
 )
-from tasks import _dashboard, promotion
+from tasks import _dashboard, _registry, promotion
+
+
+def ready() -> None:
+    """Find the registry and the keys fit for use: before the work, not after it."""
+    _registry.check()
+    promotion.check_keys()
 
 
 @flow(name="promotion", flow_run_name="promotion", validate_parameters=False)

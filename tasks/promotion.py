@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from prefect import task
 from prefect.cache_policies import NO_CACHE
+from securesystemslib.signer import Signer  # type: ignore[attr-defined]
 
 from hardgate import (
     candidates,
@@ -224,13 +225,9 @@ def attest(
 ) -> FileRecord:
     """Sign evidence over the registered bytes, fetched back from the registry."""
     directory = _store.directory(params.model, STAGE)
-    trusted = state.room("keys") / "trusted"
     model = _registry.fetch_model(version, directory / "model")
     signature = model_signature.sign(
-        model,
-        directory / SIGNATURE,
-        private=state.room("keys") / "model.pem",
-        trusted=trusted,
+        model, directory / SIGNATURE, private=_model_key(), trusted=_trusted()
     )
     stored = outcomes.read(chain.evaluation.outcomes.path)
     plain = records.to_plain(params)
@@ -266,13 +263,37 @@ def attest(
         issued_at=now,
         valid_until=now + timedelta(days=params.promotion.valid_days),
     )
-    uri = os.environ.get("HARDGATE_SIGNER") or f"file2:{state.room('keys') / 'evidence.pem'}"
-    signer = signing.open_signer(
-        uri, trusted=trusted, keyid=os.environ.get("HARDGATE_SIGNER_KEYID")
-    )
     path = directory / EVIDENCE
-    records.write_bytes(path, signing.sign(statement.payload(statement.state(predicate)), signer))
+    payload = statement.payload(statement.state(predicate))
+    records.write_bytes(path, signing.sign(payload, _signer()))
     return _store.file(path)
+
+
+def check_keys() -> None:
+    """Refuse keys that could not sign: before a version is registered that would have no evidence.
+
+    Raises
+    ------
+    IntegrityError
+        If one is open to others, broken or not trusted; names the file.
+    """
+    model_signature.check(_model_key(), trusted=_trusted())
+    _signer()
+
+
+def _trusted() -> Path:
+    return state.room("keys") / "trusted"
+
+
+def _model_key() -> Path:
+    return state.room("keys") / "model.pem"
+
+
+def _signer() -> Signer:
+    uri = os.environ.get("HARDGATE_SIGNER") or f"file2:{state.room('keys') / 'evidence.pem'}"
+    return signing.open_signer(
+        uri, trusted=_trusted(), keyid=os.environ.get("HARDGATE_SIGNER_KEYID")
+    )
 
 
 def entry(version: Version) -> RegistryEntry:

@@ -42,14 +42,7 @@ def sign(model: Path, signature: Path, *, private: Path, trusted: Path) -> str:
     """
     if signature.resolve().is_relative_to(model.resolve()):
         raise ContractError(f"the signature {signature} would lie inside the model {model}")
-    keys.ensure(private, trusted=trusted, generate=_generate, name=_file_name)
-    key = keys.read_private(private, ec.EllipticCurvePrivateKey)  # type: ignore[type-abstract]
-    public = trusted / _file_name(key.public_key())
-    if not public.is_file():
-        raise IntegrityError(
-            f"the public key {public} of {private} is missing, so nobody would accept what it "
-            "signs; put it back, or delete the private key and a new pair is made"
-        )
+    check(private, trusted=trusted)
     from model_signing import signing  # takes a second to import
 
     signature.parent.mkdir(parents=True, exist_ok=True)
@@ -63,6 +56,24 @@ def sign(model: Path, signature: Path, *, private: Path, trusted: Path) -> str:
     finally:
         temporary.unlink(missing_ok=True)
     return provenance.sha256_file(signature)
+
+
+def check(private: Path, *, trusted: Path) -> None:
+    """Make the key on first use, and refuse one that is not fit to sign.
+
+    Raises
+    ------
+    IntegrityError
+        If it is open to others, broken or not trusted.
+    """
+    keys.ensure(private, trusted=trusted, generate=_generate, name=_file_name)
+    key = keys.read_private(private, ec.EllipticCurvePrivateKey)  # type: ignore[type-abstract]
+    public = trusted / _file_name(key.public_key())
+    if not public.is_file():
+        raise IntegrityError(
+            f"the public key {public} of {private} is missing, so nobody would accept what it "
+            "signs; put it back, or delete the private key and a new pair is made"
+        )
 
 
 def verify(model: Path, signature: Path, *, trusted: Path) -> str:
