@@ -1,0 +1,93 @@
+"""What promotion does when something is wrong: the alias must not move."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from hardgate.records import Verdict
+
+pytestmark = pytest.mark.slow
+
+STRICT = (
+    "tiny.promotion.gates.1="
+    "{kind: clean_quality, metric: auc, bound: 0.999, margin: 0.0001, min_samples: 100}"
+)
+
+
+@pytest.fixture
+def before(visited, registry):
+    """Aliases and number of versions, before the test does anything."""
+    return state_of(registry)
+
+
+def state_of(registry):
+    aliases = registry.get_registered_model("tiny").aliases
+    return dict(aliases), len(registry.search_model_versions("name = 'tiny'"))
+
+
+def test_a_refused_model_is_registered_and_marked_and_gets_no_alias(visited, registry, before):
+    aliases, versions = before
+    text = visited.project.params.read_text()
+    run = visited.harden(STRICT)
+    assert visited.project.params.read_text() == text  # an override holds for its run
+    refused = {finding.gate: finding for finding in run.decision.findings}
+    assert not run.decision.promoted
+    assert refused["clean_quality/auc"].verdict is Verdict.FAILED
+    assert state_of(registry) == (aliases, versions + 1)
+    version = registry.get_model_version("tiny", run.decision.version)
+    assert version.aliases == []
+    assert version.tags["gate.status"] == "refused"
+    assert version.tags["gate.refused_by"] == "clean_quality/auc"
+    assert version.description.startswith("Refused.")
+    assert "clean_quality/auc: failed" in version.description
+    assert "champion" not in version.description
+
+
+def test_a_model_that_passes_later_takes_the_alias(visited, registry, before):
+    aliases, versions = before
+    run = visited.harden("tiny.threat.eps=0.11")
+    assert run.decision.promoted
+    assert state_of(registry) == (aliases | {"challenger": run.decision.version}, versions + 1)
+
+
+def test_a_stage_that_crashes_leaves_the_alias_and_the_next_run_goes_on(
+    visited, registry, dashboard, before
+):
+    in_the_way = visited.project.run("evaluation")
+    in_the_way.rename(in_the_way.with_name("aside"))
+    in_the_way.touch()  # a file where the stage wants a folder
+    with pytest.raises(FileExistsError):
+        visited.harden()
+    assert state_of(registry) == before
+    last = max(
+        (run for run in dashboard.read_flow_runs() if run.name == "harden tiny"),
+        key=lambda run: run.expected_start_time,
+    )
+    assert last.state_name in {"Failed", "Crashed"}
+
+    in_the_way.unlink()
+    run = visited.harden()
+    assert run.stages["explanation"] == "up to date"
+    assert run.stages["evaluation"] == "run"
+    assert run.decision.promoted
+
+
+def test_a_crash_after_registration_leaves_the_alias(visited, registry, before):
+    aliases, versions = before
+    folder = visited.project.run("promotion")
+    shutil.rmtree(folder)
+    folder.touch()  # there is no room for the evidence
+    with pytest.raises(FileExistsError):
+        visited.harden()
+    assert state_of(registry) == (aliases, versions + 1)
+    newest = max(registry.search_model_versions("name = 'tiny'"), key=lambda v: int(v.version))
+    assert newest.aliases == []
+    assert newest.tags == {}
+
+    folder.unlink()
+    run = visited.harden()
+    assert run.decision.promoted
+    assert int(run.decision.version) == int(newest.version) + 1
+    assert state_of(registry)[0]["challenger"] == run.decision.version
