@@ -14,11 +14,11 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from hardgate.records import Objection
+    from hardgate.records import Measurement, Objection
 
 
 # A full disk, quota or file-size limit, a place that is read-only, and a file in a folder's place.
@@ -57,13 +57,19 @@ class UnavailableError(HardgateError):
 
 
 class RefusedError(HardgateError):
-    """The data broke its contract. Carries every objection, so that a decision can list them."""
+    """The data broke its contract. Carries what a decision about it lists and judges."""
 
     exit_code = 1
 
-    def __init__(self, message: str, objections: Sequence[Objection]) -> None:
+    def __init__(
+        self,
+        message: str,
+        objections: Sequence[Objection],
+        measurements: Mapping[str, Measurement],
+    ) -> None:
         super().__init__(message)
         self.objections = tuple(objections)
+        self.measurements = dict(measurements)
 
 
 def in_words(error: BaseException) -> str | None:

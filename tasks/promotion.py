@@ -413,15 +413,11 @@ def refuse_data(params: Params, refusal: RefusedError) -> Decision:
 
     directory = _store.fresh(params.model, STAGE)
     now = datetime.now(UTC).replace(microsecond=0)
-    broken = {
-        measurements.EXPECTATIONS: statistics.exact(max(1, len(refusal.objections)), 1),
-        measurements.EXPECTATIONS_FAILED: statistics.exact(len(refusal.objections), 1),
-    }
     decision = Decision(
         model=params.model,
         version=None,
         made_from=provenance.sha256_json([params.digest(STAGE), str(refusal)]),
-        findings=gates.decide(params.promotion.gates, broken),
+        findings=gates.decide(params.promotion.gates, refusal.measurements),
         objections=refusal.objections,
         evidence=None,
         report=directory / REPORT,

@@ -40,7 +40,9 @@ def validate(params: Params) -> DatasetRecord:
     )
     if judged.objections:
         raise RefusedError(
-            _expectations.refusal(params.model, judged.objections), judged.objections
+            _expectations.refusal(params.model, judged.objections),
+            judged.objections,
+            _measure(judged.expectations, rows=len(raw.frame), broken=len(judged.objections)),
         )
     encoded = params.dataset.encode(raw, assignment.rows("train"))
     region.build(params.threat, encoded.spec)  # a threat that does not fit the data ends here
@@ -56,7 +58,7 @@ def validate(params: Params) -> DatasetRecord:
             suite=_store.file(suite),
             expectations=judged.expectations,
             data_docs=directory / "data_docs",
-            measurements=_measure(judged.expectations, len(raw.frame)),
+            measurements=_measure(judged.expectations, rows=len(raw.frame), broken=0),
             seed=params.seed,
             params_sha256=params.digest("validation"),
             commit=_store.commit(),
@@ -80,11 +82,11 @@ def _write(encoded: Encoded, assignment: Assignment, split: str, directory: Path
     )
 
 
-def _measure(expectations: int, rows: int) -> dict[str, Measurement]:
-    """State that every expectation held; data that broke one never come this far."""
+def _measure(expectations: int, *, rows: int, broken: int) -> dict[str, Measurement]:
+    """State how many expectations were asked of how many rows, and how many did not hold."""
     return {
         measurements.EXPECTATIONS: statistics.exact(expectations, rows),
-        measurements.EXPECTATIONS_FAILED: statistics.exact(0, rows),
+        measurements.EXPECTATIONS_FAILED: statistics.exact(broken, rows),
     }
 
 

@@ -72,7 +72,7 @@ def test_a_worker_hardens_with_overrides_one_run_at_a_time(
     tiny = made["tiny"].id
     with pytest.raises(PrefectHTTPStatusError, match=r"409|422"):
         dashboard.create_flow_run_from_deployment(
-            tiny, parameters={"model": "tiny", "overides": []}
+            tiny, parameters={"model": "tiny", "overrides": 5}
         )
 
     overrides = {"model": "tiny", "overrides": ["tiny.promotion.valid_days=9"]}
