@@ -33,7 +33,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Model = Annotated[str, typer.Argument(help="A model of params.yaml, such as credit.")]
+Model = Annotated[
+    str, typer.Argument(metavar="MODEL", help="A model of params.yaml, such as credit.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the record alone, as JSON.")]
 
 

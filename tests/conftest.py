@@ -12,7 +12,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -221,6 +221,56 @@ def project(
     shutil.copytree(_pristine.root, copy.root, symlinks=True)
     _enter(copy, monkeypatch)
     return copy
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Ended]:
+    """Run ``hardgate`` in the process of the test, for what needs no process of its own."""
+    from hardgate import cli
+
+    def run(*words: str) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["hardgate", *words])
+        monkeypatch.setattr(sys, "path", list(sys.path))  # the command adds the project's root
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as leaving:
+            cli.main()
+        said = capsys.readouterr()
+        return Ended(int(leaving.value.code or 0), said.out, said.err)
+
+    return run
+
+
+@pytest.fixture
+def door(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[[Project, str], Ended]:
+    """Run one stage in the process of the test as ``python -m tasks.<stage> tiny`` would."""
+
+    def run(project: Project, stage: str) -> Ended:
+        from tasks import _store
+
+        monkeypatch.setattr(sys, "argv", [f"tasks.{stage}", "tiny"])
+        capsys.readouterr()
+        status = 0
+        try:
+            _store.door(lambda _: project.stage(stage))
+        except SystemExit as leaving:
+            status = int(leaving.code or 0)
+        said = capsys.readouterr()
+        return Ended(status, said.out, said.err)
+
+    return run
 
 
 @pytest.fixture
