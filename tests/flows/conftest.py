@@ -54,6 +54,16 @@ class Servers:
 
 
 @dataclass(frozen=True)
+class Served:
+    """What ``hardgate harden`` ended with, and the aliases of the model at that moment."""
+
+    project: Project
+    stdout: str
+    stderr: str
+    aliases: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Run:
     """A decision, and for each stage whether it ran or was up to date."""
 
@@ -188,13 +198,14 @@ def _free_port() -> int:
 @pytest.fixture(scope="session")
 def served(
     servers: Servers, tmp_path_factory: pytest.TempPathFactory, _pristine: Project
-) -> subprocess.CompletedProcess[str]:
+) -> Served:
     """Harden a project with the command, as somebody does who has both servers."""
     project = type(_pristine)(tmp_path_factory.mktemp("served") / "project")
     shutil.copytree(_pristine.root, project.root, symlinks=True)
     done = project.hardgate("harden", "tiny", "--json", env=servers.environment)
-    done.args = project
-    return done
+    assert done.returncode == 0, done.stderr
+    aliases = _client(servers).get_registered_model("tiny").aliases
+    return Served(project, done.stdout, done.stderr, dict(aliases))
 
 
 @pytest.fixture
@@ -202,11 +213,11 @@ def visited(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     servers: Servers,
-    served: subprocess.CompletedProcess[str],
+    served: Served,
 ) -> Visited:
     """Enter a copy of the served project."""
-    project = type(served.args)(tmp_path / "project")
-    shutil.copytree(served.args.root, project.root, symlinks=True)
+    project = type(served.project)(tmp_path / "project")
+    shutil.copytree(served.project.root, project.root, symlinks=True)
     for name in os.environ:
         if name.startswith(("MLFLOW_", "PREFECT_", "HARDGATE_", "DVC_", "GIT_")):
             monkeypatch.delenv(name)
@@ -220,6 +231,10 @@ def visited(
 @pytest.fixture
 def registry(servers: Servers) -> Any:
     """A client of the MLflow server."""
+    return _client(servers)
+
+
+def _client(servers: Servers) -> Any:
     from tasks import _registry
 
     return _registry._mlflow().MlflowClient(servers.mlflow)

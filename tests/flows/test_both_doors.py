@@ -81,7 +81,7 @@ def test_after_a_flow_dvc_has_nothing_to_do(visited):
 
 @pytest.mark.parametrize(("stage", "kind", "fields"), SAME)
 def test_both_doors_make_the_same(stage, kind, fields, served, reproduced):
-    ours, theirs = (read(project, stage, kind) for project in (served.args, reproduced))
+    ours, theirs = (read(project, stage, kind) for project in (served.project, reproduced))
     for field in fields.split():
         assert getattr(ours, field) == getattr(theirs, field), field
 
