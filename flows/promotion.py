@@ -16,6 +16,7 @@ from hardgate.records import (
     EvaluationRecord,
 )
 from tasks import _dashboard, _registry, promotion
+from tasks._chain import Chain
 
 
 def ready() -> None:
@@ -44,7 +45,7 @@ def promote(
     7. Decision, report and evidence are attached to the version.
     8. The alias ``challenger`` moves, last and only if every gate passed.
     """
-    chain = promotion.Chain(
+    chain = Chain(
         dataset=dataset,
         corpus=corpus,
         candidate=candidate,

@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from hardgate import provenance, records
+from hardgate import files, provenance, records
 from hardgate.architectures import Architecture
 from hardgate.errors import HardgateError, IntegrityError
 from hardgate.records import ImageInput, InputSpec, Record, Sha256
@@ -36,7 +36,7 @@ def save(directory: Path, architecture: Architecture, spec: InputSpec, model: nn
     """Write a model; each file whole or not at all, the description last."""
     directory.mkdir(parents=True, exist_ok=True)
     content = safetensors.torch.save(state_of(model))
-    records.write_bytes(directory / WEIGHTS, content)
+    files.write_bytes(directory / WEIGHTS, content)
     blueprint = Blueprint(
         architecture=architecture, input=spec, weights_sha256=provenance.sha256_bytes(content)
     )

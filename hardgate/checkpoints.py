@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 from torch import Tensor
 
-from hardgate import provenance, records
+from hardgate import files, provenance
 from hardgate.errors import IntegrityError
 from hardgate.monitors import Epoch, Stopped
 from hardgate.records import Record, Sha256
@@ -56,7 +56,7 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
     }
     header = checkpoint.journey.model_dump_json()
     metadata = {HEADER: header, DIGEST: _digest(header, tensors)}
-    records.write_bytes(path, safetensors.torch.save(tensors, metadata))
+    files.write_bytes(path, safetensors.torch.save(tensors, metadata))
 
 
 def load(path: Path, *, identity: Sha256) -> Checkpoint | None:

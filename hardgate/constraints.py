@@ -21,11 +21,12 @@ from torch import Tensor
 
 from hardgate.errors import ParamsError
 from hardgate.records import ColumnType, TableInput
-from hardgate.threat import Threat
+from hardgate.threat import Freedom, Threat
 
 TOLERANCE = 1e-6  # relative to a column's scale
 SWEEPS = 3  # of relaxed projections; what is left over is for the exact repair
 EXACT_SWEEPS = 25
+WAYS = {"increasing": "down", "decreasing": "up"}  # the way that a monotone column never moves
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,6 +111,11 @@ def build(threat: Threat, spec: TableInput) -> Constraints:
             raise ParamsError(f"{key}: the column is immutable; remove it here or there")
         if column.type is ColumnType.CATEGORICAL:
             raise ParamsError(f"{key}: the column is categorical; attacks move numbers only")
+        if freedom.direction != "both" and WAYS.get(column.monotone or "") == freedom.direction:
+            raise ParamsError(
+                f"{key}.direction: {freedom.direction}, but the column is {column.monotone} by "
+                "dataset.monotone; remove it here or there"
+            )
         if freedom.min is not None and freedom.min > column.high:
             raise ParamsError(f"{key}.min: {freedom.min:g} lies above all data, {column.high:g}")
         if freedom.max is not None and freedom.max < column.low:
@@ -126,8 +132,8 @@ def build(threat: Threat, spec: TableInput) -> Constraints:
     weights, bounds = _relations(threat, spec)
     found = Constraints(
         scale=_vector([column.scale for column in spec.columns]),
-        down=_vector([float(f is not None and f.direction != "up") for f in free]),
-        up=_vector([float(f is not None and f.direction != "down") for f in free]),
+        down=_ways(free, spec, "down"),
+        up=_ways(free, spec, "up"),
         low=_vector(low),
         high=_vector(high),
         integer=torch.tensor(
@@ -147,6 +153,17 @@ def build(threat: Threat, spec: TableInput) -> Constraints:
             "column in threat.columns; it is not meant in the columns' own units"
         )
     return _grouped(found)
+
+
+def _ways(free: Sequence[Freedom | None], spec: TableInput, way: str) -> Tensor:
+    """Mark the columns that an attacker can move this way."""
+    other = "up" if way == "down" else "down"
+    return _vector(
+        [
+            float(f is not None and f.direction != other and WAYS.get(column.monotone or "") != way)
+            for f, column in zip(free, spec.columns, strict=True)
+        ]
+    )
 
 
 def _vector(numbers: Sequence[float]) -> Tensor:

@@ -7,6 +7,7 @@ written into the file, as ``dvc exp run -S`` does, so that the file stays the wh
 from __future__ import annotations
 
 import difflib
+import os
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from typing import Any
 
 from pydantic import NonNegativeInt, PositiveInt, ValidationError
 
-from hardgate import augmentations, params_file, probes, provenance, records, region
+from hardgate import augmentations, files, params_file, probes, provenance, records, region
 from hardgate.attribution import Explaining
 from hardgate.augmentations import Augmenting
 from hardgate.datasets import Dataset
@@ -129,7 +130,7 @@ def override(model: str, assignments: Sequence[str], path: Path = FILE) -> Param
         text = params_file.assign(text, model, assignment, path)
     params = _validated(model, text, path)
     if assignments:
-        records.write_text(path, text)
+        files.write_text(path, text)
     return params
 
 
@@ -142,7 +143,7 @@ def overridden(model: str, assignments: Sequence[str], path: Path = FILE) -> Ite
         yield params
     finally:
         if assignments:
-            records.write_bytes(path, before)
+            files.write_bytes(path, before)
 
 
 def _validated(model: str, text: str, path: Path) -> Params:
@@ -150,10 +151,38 @@ def _validated(model: str, text: str, path: Path) -> Params:
     if "model" in section:
         raise ParamsError(f"{path}: {model}.model is not a known key; the section's name is it")
     try:
-        return Params.model_validate({"model": model, **section})
+        params = Params.model_validate({"model": model, **section})
     except ValidationError as error:
         lines = [_explain(model, item, section) for item in error.errors()]
         raise ParamsError(f"{path}: " + "; ".join(lines)) from error
+    for key, found in _switches(section, records.to_plain(params), model):
+        raise ParamsError(f"{path}: {key} = {found}: expected a number, not {str(found).lower()}")
+    _check_places(params, path)
+    return params
+
+
+def _switches(written: Any, read: Any, key: str) -> Iterator[tuple[str, bool]]:
+    """Find ``true`` and ``false`` that pydantic has read as the numbers 1 and 0."""
+    if isinstance(written, bool):
+        if not isinstance(read, bool):
+            yield key, written
+    elif isinstance(written, dict):
+        for name, value in written.items():
+            yield from _switches(value, read[name], f"{key}.{name}")
+    elif isinstance(written, list):
+        for at, value in enumerate(written):
+            yield from _switches(value, read[at], f"{key}.{at}")
+
+
+def _check_places(params: Params, path: Path) -> None:
+    """See that the raw files lie where their changes are noticed: DVC watches this folder."""
+    folder = Path("data") / params.model
+    for source in params.dataset.sources:
+        if not (source.is_url or Path(os.path.normpath(source.path)).is_relative_to(folder)):
+            raise ParamsError(
+                f"{path}: {params.model}.dataset names {source.path}, which is not below "
+                f"{folder.as_posix()}/; move the file there, where its changes are noticed"
+            )
 
 
 def _explain(model: str, item: Any, section: Any) -> str:

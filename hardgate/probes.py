@@ -359,9 +359,10 @@ def _fairness(section: Evaluation, subject: Subject, gathered: Outcomes) -> dict
 
 
 def _worst(gathered: Outcomes) -> NDArray[np.int64]:
-    """Give each sample's prediction under the attack that leaves its class the least."""
+    """Give each sample's prediction under the attack that did it most harm: a flip, if any did."""
     attacks = list(gathered.attacks.values())
-    least = np.argmin([attack.probabilities for attack in attacks], axis=0)
     predictions = np.stack([attack.predictions for attack in attacks])
-    worst: NDArray[np.int64] = predictions[least, np.arange(predictions.shape[1])]
+    right = predictions == gathered.labels
+    left = right + np.stack([attack.probabilities for attack in attacks])
+    worst: NDArray[np.int64] = predictions[left.argmin(axis=0), np.arange(predictions.shape[1])]
     return worst

@@ -42,10 +42,11 @@ def sha256_file(path: Path) -> str:
 
 
 def files_below(root: Path) -> Iterator[Path]:
-    """List the files of a directory, relative to it and sorted, but MLflow's download note."""
+    """List a directory's files, relative to it and sorted, but MLflow's note on a download."""
     for path in sorted(root.rglob("*")):
-        if path.is_file() and path.name != NOT_OF_THE_MODEL:
-            yield path.relative_to(root)
+        relative = path.relative_to(root)
+        if path.is_file() and relative != Path(NOT_OF_THE_MODEL):
+            yield relative
 
 
 def sha256_tree(root: Path) -> str:

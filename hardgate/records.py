@@ -8,7 +8,6 @@ Read in this order: :class:`Record`, then one record per stage in the order of t
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -27,6 +26,7 @@ from pydantic import (
     model_validator,
 )
 
+from hardgate import files
 from hardgate.errors import IntegrityError
 
 
@@ -111,6 +111,7 @@ class Column(Record):
     categories: tuple[str, ...] = ()
     immutable: bool = False
     sensitive: bool = False
+    monotone: Literal["increasing", "decreasing"] | None = None  # the only way it ever changes
     mean: float
     scale: Annotated[float, Field(gt=0)]
     low: float
@@ -294,26 +295,7 @@ R = TypeVar("R", bound=Record)
 
 def write(record: Record, path: Path) -> None:
     """Write a record as JSON, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, record.model_dump_json(indent=2) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write text to a temporary name beside ``path``, then rename: never half a file."""
-    write_bytes(path, text.encode())
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write bytes to a temporary name beside ``path``, then rename: never half a file."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    files.write_text(path, record.model_dump_json(indent=2) + "\n")
 
 
 def read(kind: type[R], path: Path) -> R:

@@ -6,7 +6,7 @@ accuracy: a sample survives when the model is right about it clean *and* under a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -152,39 +152,6 @@ def _outcome(adversarial: Tensor, logits: Tensor, labels: Tensor) -> Outcome:
         predictions=predictions,
         probabilities=torch.softmax(logits, dim=1),
         survives=predictions == labels,
-    )
-
-
-def worst_case(outcomes: Mapping[str, Outcome], labels: Tensor) -> Outcome:
-    """Pick for every sample the attack that did it most harm.
-
-    A sample survives when it survived every attack; among attacks that agree on this, the one
-    that leaves its class the least is picked.
-
-    Raises
-    ------
-    ContractError
-        If there is no outcome, or the outcomes are not about the same samples.
-    """
-    found = list(outcomes.values())
-    if {len(outcome.survives) for outcome in found} != {len(labels)}:
-        raise ContractError(
-            f"the outcomes of {', '.join(outcomes) or 'no attack'} are not about the same "
-            f"{len(labels)} samples"
-        )
-    harm = torch.stack(
-        [margin(each.probabilities, labels.cpu()) + 2 * each.survives for each in found]
-    )
-    rows, columns = harm.argmin(dim=0), torch.arange(len(labels))
-
-    def pick(parts: Sequence[Tensor]) -> Tensor:
-        return torch.stack(tuple(parts))[rows, columns]
-
-    return Outcome(
-        adversarial=pick([each.adversarial for each in found]),
-        predictions=pick([each.predictions for each in found]),
-        probabilities=pick([each.probabilities for each in found]),
-        survives=pick([each.survives for each in found]),
     )
 
 

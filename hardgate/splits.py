@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field
 
-from hardgate.datasets.raw import Raw, Rows
+from hardgate.datasets.raw import Raw, Rows, first_rows
 from hardgate.errors import DataError, ParamsError
 from hardgate.records import Record
 
@@ -77,14 +77,16 @@ def assign(raw: Raw, shares: Shares, *, seed: int) -> Assignment:
             train = np.flatnonzero(codes == TRAIN)
             quotas = {HELD_OUT: shares.held_out}
             members = pd.factorize(groups[train])[0].astype(np.int64)
-            codes[train] = _allocate(
-                identity[train], members, labels[train], classes, quotas, seed=seed
-            )
+            _refuse_rare(raw, train, members, labels[train], classes, splits=2)
+            codes[train] = _allocate(identity[train], members, labels[train], quotas, seed=seed)
     else:
         if shares.test is None:
-            raise ParamsError("splits.test is missing: this source has no test split of its own")
+            raise ParamsError(
+                "validation.test is missing: this source has no test split of its own"
+            )
         quotas = {TEST: shares.test, HELD_OUT: shares.held_out * (1 - shares.test)}
-        codes = _allocate(identity, groups, labels, classes, quotas, seed=seed)
+        _refuse_rare(raw, np.arange(len(labels)), groups, labels, classes, splits=3)
+        codes = _allocate(identity, groups, labels, quotas, seed=seed)
     _refuse_empty(codes, labels, classes)
     return Assignment(codes, groups)
 
@@ -163,7 +165,7 @@ def _labels(raw: Raw) -> tuple[Rows, list[str]]:
 def _given(given: NDArray[np.str_], shares: Shares) -> Codes:
     if shares.test is not None:
         raise ParamsError(
-            "splits.test is set, but this source brings its own test split; leave it out"
+            "validation.test is set, but this source brings its own test split; leave it out"
         )
     return np.array([SPLITS.index(name) for name in given.tolist()], dtype=np.int8)
 
@@ -172,7 +174,6 @@ def _allocate(
     identity: Hashes,
     groups: Rows,
     labels: Rows,
-    classes: list[str],
     quotas: Mapping[int, float],
     *,
     seed: int,
@@ -183,22 +184,35 @@ def _allocate(
     salt = _mix(np.array([seed % 2**64], dtype=np.uint64))
     order = np.lexsort((_mix(identity[first] ^ salt), strata))
     codes = np.full(len(first), TRAIN, dtype=np.int8)
-    for stratum, members in _runs(order, strata):
+    for members in _runs(order, strata):
         codes[members] = _fill(sizes[members], quotas)
-        if stratum >= 0 and len(members) <= len(quotas):
-            raise DataError(
-                f"class {classes[stratum]!r} has {len(members)} distinct row(s), too few to have "
-                f"one in each of {len(quotas) + 1} splits; add rows, or merge or drop the class"
-            )
     return codes[groups]
 
 
-def _runs(order: NDArray[Any], strata: Rows) -> list[tuple[int, NDArray[Any]]]:
+def _refuse_rare(
+    raw: Raw, rows: Rows, groups: Rows, labels: Rows, classes: list[str], *, splits: int
+) -> None:
+    """Refuse a class with fewer distinct rows than splits, as a label with a slip of the pen is."""
+    firsts = labels[_first_rows(groups)]
+    distinct = np.bincount(firsts[firsts >= 0], minlength=len(classes))
+    rare = np.flatnonzero((distinct > 0) & (distinct < splits))
+    if not len(rare):
+        return
+    scarcest = int(rare[0])
+    bad = np.zeros(len(raw.frame), dtype=np.bool_)
+    bad[rows[labels == scarcest]] = True
+    raise DataError(
+        f"{raw.files[0].path}: class {classes[scarcest]!r} of {raw.target!r} has "
+        f"{distinct[scarcest]} distinct row(s) ({first_rows(bad)}), too few to have one in each of "
+        f"{splits} splits; correct the label if it is a slip, else add rows or drop the class"
+    )
+
+
+def _runs(order: NDArray[Any], strata: Rows) -> list[NDArray[Any]]:
     """Cut ``order``, which is sorted by stratum, into one piece per stratum."""
     sorted_strata = strata[order]
     starts = np.flatnonzero(np.diff(sorted_strata, prepend=np.int64(-2)))
-    pieces = np.split(order, starts[1:])
-    return [(int(sorted_strata[at]), piece) for at, piece in zip(starts, pieces, strict=True)]
+    return np.split(order, starts[1:])
 
 
 def _fill(sizes: NDArray[Any], quotas: Mapping[int, float]) -> Codes:

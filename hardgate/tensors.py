@@ -11,6 +11,8 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
+from hardgate import files
+
 CAUSE = re.compile(r"\(os error (\d+)\)")
 
 
@@ -24,17 +26,13 @@ def write(
     OSError
         If the disk does not take them; safetensors itself would hide which error that was.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     plain = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        save_file(plain, temporary, metadata=dict(metadata) if metadata else None)
-        temporary.replace(path)
+        with files.replacing(path) as temporary:
+            save_file(plain, temporary, metadata=dict(metadata) if metadata else None)
     except SafetensorError as error:
         cause = CAUSE.search(str(error))
         if cause is None:
             raise
         number = int(cause[1])
         raise OSError(number, os.strerror(number), str(path)) from error
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from hardgate import records
+from hardgate import files
 from tasks._objections import Answer
 
 PAGE = "index.html"
@@ -44,5 +44,5 @@ def write(
         broken=[answer for answer in answers if answer.objection is not None],
     )
     directory.mkdir(parents=True, exist_ok=True)
-    records.write_text(directory / PAGE, page)
+    files.write_text(directory / PAGE, page)
     return directory / PAGE

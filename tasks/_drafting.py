@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from hardgate import files, splits, state
 from hardgate import params as settings
-from hardgate import records, splits, state
 from hardgate.datasets import Raw
 from hardgate.errors import ParamsError
 from hardgate.params import Params
@@ -34,7 +34,7 @@ def write(model: str, *, force: bool) -> Path:
         categorical=getattr(params.dataset, "categorical", ()),
         ignore=getattr(params.dataset, "ignore", ()),
     )
-    records.write_text(path, _suites.spell(document))
+    files.write_text(path, _suites.spell(document))
     return path
 
 

@@ -101,6 +101,7 @@ def _spoken_to() -> Iterator[MlflowClient]:
 
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     logging.getLogger("alembic").setLevel(logging.ERROR)
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # each of its retries
     uri = tracking_uri()
     mlflow.set_tracking_uri(uri)
     try:
@@ -112,8 +113,8 @@ def _spoken_to() -> Iterator[MlflowClient]:
         said = str(getattr(error, "orig", None) or error).replace(uri, place())
         raise UnavailableError(
             f"the MLflow registry at {place()} did not do as asked: {said}; nothing was "
-            "promoted; see that it runs, lets you in and has room, then run again: finished "
-            "stages are kept"
+            "promoted; see that it runs, lets you in and has room (MLFLOW_TRACKING_URI says where "
+            "it is; unset, it is this project's own), then run again: finished stages are kept"
         ) from None if uri != place() else error  # the cause's words hold the password too
 
 

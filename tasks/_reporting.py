@@ -9,12 +9,11 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from hardgate import files, provenance, records, reporting
 from hardgate import params as settings
-from hardgate import provenance, records, reporting
 from hardgate.errors import IntegrityError, ParamsError
 from hardgate.evidence import statement
 from hardgate.evidence.statement import Predicate
@@ -31,11 +30,7 @@ from hardgate.records import (
 )
 from hardgate.reporting import Picture, Refusal, Run
 from tasks import _store
-
-if TYPE_CHECKING:
-    from tasks.promotion import (
-        Chain,
-    )  # brings MLflow and Prefect, which writing a page can do without
+from tasks._chain import Chain
 
 STAGE = "promotion"
 DECISION = "decision.json"
@@ -60,7 +55,7 @@ def write_refusal(params: Params, decision: Decision, path: Path) -> None:
     refusal = Refusal(
         params=params, decision=decision, data_docs=_link(docs, path), commit=_store.commit()
     )
-    records.write_text(path, reporting.render_refusal(refusal))
+    files.write_text(path, reporting.render_refusal(refusal))
 
 
 def rewrite(model: str) -> Path:
@@ -124,7 +119,7 @@ def _write(
         submitted_by=None if signed is None else signed.submitted_by,
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    records.write_text(path, reporting.render(run))
+    files.write_text(path, reporting.render(run))
 
 
 def _measured(chain: Records) -> Mapping[str, Measurement]:

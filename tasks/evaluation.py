@@ -18,6 +18,7 @@ from torch import Tensor
 from hardgate import (
     candidates,
     devices,
+    files,
     measurements,
     probes,
     provenance,
@@ -98,7 +99,7 @@ def conclude(
     measured = probes.conclude(params.evaluation, subject, gathered, found)
     _write_curve(params, measured, directory / "curve.csv")
     metrics = provenance.canonical_json(records.values(measured))
-    records.write_bytes(directory / "metrics.json", metrics)
+    files.write_bytes(directory / "metrics.json", metrics)
     return _store.keep(
         EvaluationRecord(
             model=params.model,
@@ -173,7 +174,7 @@ def _write_curve(params: Params, found: Mapping[str, Measurement], path: Path) -
     for factor in sorted(params.evaluation.curve.factors):
         point = found[measurements.curve(factor)]
         writer.writerow([factor * params.threat.eps, point.value, point.lower, point.upper])
-    records.write_text(path, stream.getvalue())
+    files.write_text(path, stream.getvalue())
 
 
 def evaluate(

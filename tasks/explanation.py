@@ -12,6 +12,8 @@ from hardgate.params import Params
 from hardgate.records import AttributionRecord, CandidateRecord, DatasetRecord
 from tasks import _store
 
+BATCH = 256  # inputs attacked at once
+
 
 @task(cache_policy=NO_CACHE, persist_result=False)
 def explain(
@@ -71,7 +73,7 @@ def _perturb(params: Params, dataset: DatasetRecord, candidate: CandidateRecord)
             inputs.to(device),
             labels.to(device),
             seed=params.seed,
-            batch_size=params.evaluation.batch_size,
+            batch_size=BATCH,
             attack_all=True,
         ).adversarial
 

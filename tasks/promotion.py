@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import getpass
 import logging
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import torch
 from prefect import task
@@ -18,6 +16,7 @@ from securesystemslib.signer import Signer  # type: ignore[attr-defined]
 
 from hardgate import (
     candidates,
+    files,
     gates,
     measurements,
     provenance,
@@ -32,19 +31,13 @@ from hardgate.evidence import model_signature, outcomes, signing, statement
 from hardgate.evidence.statement import OutcomesRecord, Predicate, RegistryEntry
 from hardgate.params import Params
 from hardgate.records import (
-    AttributionRecord,
-    CandidateRecord,
-    CorpusRecord,
-    DatasetRecord,
     Decision,
-    EvaluationRecord,
     FileRecord,
     Finding,
     Measurement,
-    Record,
-    Verdict,
 )
-from tasks import _history, _registry, _store
+from tasks import _history, _registry, _store, _tracking
+from tasks._chain import Chain
 from tasks._registry import Version
 
 STAGE = "promotion"
@@ -55,21 +48,6 @@ REPORT = "report.html"
 LOCK = Path("requirements.lock")
 EVIDENCE_FOLDER = "evidence"  # in the MLflow run
 EXAMPLES = 5  # test inputs that travel with the model
-
-
-class Chain(Record):
-    """The records of one run, from raw data to measurements; each made from the one before."""
-
-    dataset: DatasetRecord
-    corpus: CorpusRecord
-    candidate: CandidateRecord
-    attributions: AttributionRecord
-    evaluation: EvaluationRecord
-
-    @property
-    def sha256(self) -> str:
-        """Digest of all of them."""
-        return _store.digest(self)
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
@@ -151,8 +129,8 @@ def register(params: Params, chain: Chain, measured: Mapping[str, Measurement]) 
     """Log the run and register the model as a version, whatever the gates said."""
     tags = {"hardgate.model": params.model, "hardgate.commit": _store.commit()}
     with _registry.run(params.model, tags) as run_id:
-        _registry.log_params(run_id, _flat(records.to_plain(params)))
-        _log_stages(run_id, params.model, chain)
+        _registry.log_params(run_id, _tracking.flat(records.to_plain(params)))
+        _tracking.log_stages(run_id, params.model, chain)
         _registry.log_stage(run_id, STAGE, measured, ())
         test = _store.split(chain.dataset.test)
         example = serving.example(chain.dataset.input, test.inputs[:EXAMPLES])
@@ -167,52 +145,11 @@ def register(params: Params, chain: Chain, measured: Mapping[str, Measurement]) 
         )
 
 
-def _log_stages(run_id: str, model: str, chain: Chain) -> None:
-    history = [
-        {name: float(value) for name, value in row.items() if value}
-        for row in _rows(chain.candidate.history.path)
-    ]
-    files = {
-        "validation": (chain.dataset, [chain.dataset.data_docs]),
-        "augmentation": (chain.corpus, []),
-        "training": (chain.candidate, [chain.candidate.history.path]),
-        "explanation": (chain.attributions, [plot.path for plot in chain.attributions.plots]),
-        "evaluation": (chain.evaluation, [_store.directory(model, "evaluation") / "curve.csv"]),
-    }
-    for stage, (record, paths) in files.items():
-        _registry.log_stage(
-            run_id,
-            stage,
-            getattr(record, "measurements", {}),
-            [_store.directory(model, stage) / _store.RECORD, *paths],
-            history=history if stage == "training" else (),
-        )
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def _requirements() -> list[str]:
     """Name what a serving host must install: this library, and the exact arithmetic."""
     from importlib.metadata import version
 
     return [f"{name}=={version(name)}" for name in ("hardgate", "torch", "numpy", "pandas")]
-
-
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    """Spell nested params as dotted keys, as ``-S`` takes them."""
-    if isinstance(value, dict) and value:
-        items = value.items()
-    elif isinstance(value, list) and value:
-        items = {str(at): item for at, item in enumerate(value)}.items()
-    else:
-        return {prefix: value}
-    flat: dict[str, Any] = {}
-    for key, item in items:
-        flat |= _flat(item, f"{prefix}.{key}" if prefix else str(key))
-    return flat
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
@@ -265,7 +202,7 @@ def attest(
     )
     path = directory / EVIDENCE
     payload = statement.payload(statement.state(predicate))
-    records.write_bytes(path, signing.sign(payload, _signer()))
+    files.write_bytes(path, signing.sign(payload, _signer()))
     return _store.file(path)
 
 
@@ -348,7 +285,7 @@ def conclude(
             chain.evaluation.outcomes.path: EVIDENCE_FOLDER,
         },
     )
-    _registry.describe(version, _words(decision), _tags(decision))
+    _registry.describe(version, _tracking.words(decision), _tracking.tags(decision))
     return decision
 
 
@@ -357,32 +294,6 @@ def nominate(decision: Decision, version: Version) -> None:
     """Point ``challenger`` at the version, if every gate passed: the last call of all."""
     if decision.promoted:
         _registry.nominate(version)
-
-
-def _words(decision: Decision) -> str:
-    """Say on the version's page what was decided and what to do."""
-    lines = [
-        f"- {finding.gate}: {finding.verdict.value}, "
-        + (f"{finding.observed.value:.4g}" if finding.observed else "not measured")
-        + f" ({finding.condition})"
-        for finding in decision.findings
-    ]
-    head = (
-        "Passed every gate. To approve it, add the alias `champion`."
-        if decision.promoted
-        else "Refused. The gates that said no tell why below; see docs/gates.md for what to do."
-    )
-    return "\n".join([head, "", *lines, "", f"Evidence holds until {decision.valid_until}."])
-
-
-def _tags(decision: Decision) -> dict[str, str]:
-    refused = [f.gate for f in decision.findings if f.verdict is not Verdict.PASSED]
-    return {
-        "gate.status": "passed" if decision.promoted else "refused",
-        "gate.refused_by": ", ".join(refused) or "none",
-        "gate.valid_until": decision.valid_until,
-        "gate.report": "artifacts of the run, report/report.html",
-    }
 
 
 def basis(params: Params, chain: Chain, champion: str | None) -> str:

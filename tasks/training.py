@@ -10,7 +10,7 @@ from pathlib import Path
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from hardgate import candidates, devices, provenance, records, region, state, training
+from hardgate import candidates, devices, files, provenance, region, state, training
 from hardgate.monitors import Epoch
 from hardgate.params import Params
 from hardgate.records import CandidateRecord, CorpusRecord, DatasetRecord
@@ -80,7 +80,7 @@ def _write_history(history: Sequence[Epoch], path: Path) -> None:
         seen = epoch.evaluated
         scores = (seen.clean, seen.robust, seen.one_step) if seen else (None, None, None)
         writer.writerow([epoch.epoch, epoch.loss, epoch.rate, epoch.eps, epoch.seconds, *scores])
-    records.write_text(path, stream.getvalue())
+    files.write_text(path, stream.getvalue())
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from prefect.cache_policies import NO_CACHE
 
 from hardgate import measurements, region, samples, splits, state, statistics
 from hardgate.datasets import Encoded
-from hardgate.errors import RefusedError
+from hardgate.errors import ParamsError, RefusedError
 from hardgate.params import Params
 from hardgate.records import DatasetRecord, Measurement, SplitRecord
 from hardgate.samples import Samples
@@ -25,9 +25,17 @@ def validate(params: Params) -> DatasetRecord:
 
     Raises
     ------
+    ParamsError
+        If the data's folder, file or suite is missing, or a setting does not fit the data.
     RefusedError
         If the data break an expectation; names it, the column and the first rows.
     """
+    watched = Path("data") / params.model
+    if not watched.is_dir():
+        raise ParamsError(
+            f"{watched.as_posix()}/ is missing: make it, with a note that says where the data come "
+            "from; changes below it make the stages run again"
+        )
     directory = _store.fresh(params.model, "validation")
     suite = Path("expectations") / f"{params.model}.json"
     raw = params.dataset.load(_store.ROOT, cache=state.room("data"))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hardgate import files
 from hardgate.attribution.trials import Array, Deletion
 from hardgate.records import Measurement
 
@@ -39,12 +40,8 @@ def figure(height: float) -> Figure:
 
 def save(drawn: Figure, path: Path) -> Path:
     """Write a PNG, whole or not at all, that depends on nothing but what is drawn."""
-    temporary = path.with_name(f".{path.name}")
-    try:
+    with files.replacing(path) as temporary:
         drawn.savefig(temporary, format="png", metadata={"Software": None})
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return path
 
 

@@ -39,6 +39,11 @@ class BreastCancer(Record):
 
     kind: Literal["breast-cancer"]
 
+    @property
+    def sources(self) -> tuple[fetching.Source, ...]:
+        """No file of the project."""
+        return ()
+
     def load(self, root: Path, *, cache: Path | None = None) -> Raw:  # noqa: ARG002  as all
         """Read the package's file; its record's path is relative to the installed packages."""
         path = fetching.packaged(PACKAGED)

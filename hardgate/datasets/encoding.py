@@ -42,6 +42,7 @@ class Roles(Record):
     integer: tuple[str, ...] = ()
     immutable: tuple[str, ...] = ()
     sensitive: tuple[str, ...] = ()
+    # What only ever grows or shrinks, such as an age: attacks move it no other way.
     monotone: dict[str, Literal["increasing", "decreasing"]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -80,10 +81,12 @@ class Roles(Record):
         for role, names in listed.items():
             for name in names:
                 if name not in present:
-                    raise ParamsError(f"{role} names {name!r}, {NOT_AMONG} {', '.join(present)}")
+                    raise ParamsError(
+                        f"dataset.{role} names {name!r}, {NOT_AMONG} {', '.join(present)}"
+                    )
         chosen = tuple(n for n in present if n != self.target and n not in self.ignore)
         if not chosen:
-            raise ParamsError("no input column is left beside target and ignore")
+            raise ParamsError("dataset: no input column is left beside target and ignore")
         return chosen
 
 
@@ -252,6 +255,7 @@ def _describe(
         type=kind,
         categories=categories,
         immutable=name in roles.immutable,
+        monotone=roles.monotone.get(name),
         sensitive=name in roles.sensitive,
         mean=mean,
         scale=scale,

@@ -35,6 +35,11 @@ class Idx(Record):
     test_labels: fetching.Source
     classes: tuple[str, ...] | None = None  # names by label number; the numbers, if not given
 
+    @property
+    def sources(self) -> tuple[fetching.Source, ...]:
+        """The four files."""
+        return (self.train_images, self.train_labels, self.test_images, self.test_labels)
+
     def load(self, root: Path, *, cache: Path | None = None) -> Raw:
         """Read the four files; URLs are kept in ``cache``, by default below ``root``."""
         kept = cache or root / fetching.CACHE
@@ -86,7 +91,9 @@ def read(path: Path, *, name: str, dimensions: int) -> NDArray[np.uint8]:
                 content += block  # no more than the header says: a small gz can hold any amount
     except (EOFError, zlib.error, OSError) as error:
         raise DataError(f"{name} is cut off or broken: {error}; fetch it again") from error
-    if len(content) != size or size == 0:
+    if size == 0:
+        raise DataError(f"{name} is empty: its header says {shape}; every split needs some samples")
+    if len(content) != size:
         held = "more" if len(content) > size else str(len(content))
         raise DataError(
             f"{name} holds {held} bytes, but its header says {shape}, {size} bytes; fetch it again"

@@ -12,17 +12,17 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import Literal, Self
+from typing import Literal
 
 import numpy as np
 from PIL import Image, ImageOps
-from pydantic import PositiveInt, model_validator
+from pydantic import PositiveInt
 
 from hardgate import progress, provenance
 from hardgate.datasets import fetching, folders, images
 from hardgate.datasets.raw import Encoded, Raw, Rows
 from hardgate.errors import DataError
-from hardgate.records import FileRecord, Record, Sha256
+from hardgate.records import FileRecord
 
 ENDINGS = (".png", ".jpg", ".jpeg")
 EIGHT_BIT = ("1", "L", "LA", "P", "RGB", "RGBA")
@@ -41,24 +41,17 @@ BROKEN = (
 )
 
 
-class ImageFolder(Record):
+class ImageFolder(fetching.Source):
     """Images sorted into folders. ``sha256`` is that of the zip file, or of the whole folder."""
 
     kind: Literal["image-folder"]
-    path: str
-    sha256: Sha256 | None = None
     channels: Literal[1, 3] = 3
     size: tuple[PositiveInt, PositiveInt] | None = None  # height, width to resize to
 
     @property
-    def source(self) -> fetching.Source:
-        """The folder or zip file and its digest."""
-        return fetching.Source(path=self.path, sha256=self.sha256)
-
-    @model_validator(mode="after")
-    def _has_a_source(self) -> Self:
-        self.source  # noqa: B018  raises ValueError for a URL that cannot be used
-        return self
+    def sources(self) -> tuple[fetching.Source, ...]:
+        """The folder or zip file."""
+        return (self,)
 
     def load(self, root: Path, *, cache: Path | None = None) -> Raw:
         """Read every image; URLs are kept in ``cache``, by default below ``root``."""
@@ -82,12 +75,12 @@ class ImageFolder(Record):
     def _find(self, root: Path, cache: Path) -> tuple[FileRecord, Path]:
         """Check the digest of a folder as a whole, or of a zip file."""
         folder = root / self.path
-        if self.source.is_url or not folder.is_dir():
-            path = fetching.fetch(self.source, root=root, cache=cache)
+        if self.is_url or not folder.is_dir():
+            path = fetching.fetch(self, root=root, cache=cache)
             return fetching.record(path, root=root, sha256=self.sha256), path
         found = provenance.sha256_tree(folder)
         if self.sha256 is not None:
-            fetching.check(found, self.source)
+            fetching.check(found, self)
         return fetching.record(folder, root=root, sha256=found), folder
 
     def _read(self, folder: folders.Folder, names: Sequence[str]) -> images.Pixels:

@@ -10,42 +10,33 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
 from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
-from pydantic import model_validator
 
 from hardgate.datasets import fetching, images
 from hardgate.datasets.raw import Encoded, Raw, Rows
 from hardgate.errors import DataError
-from hardgate.records import Record, Sha256
 
 PARTS = {"train": "train", "val": "held_out", "test": "test"}
 
 
-class Npz(Record):
+class Npz(fetching.Source):
     """One file with every split; without ``val`` arrays, held-out rows come from ``train``."""
 
     kind: Literal["npz"]
-    path: str
-    sha256: Sha256 | None = None
     classes: tuple[str, ...] | None = None  # names by label number; the numbers, if not given
 
     @property
-    def source(self) -> fetching.Source:
-        """The file and its digest."""
-        return fetching.Source(path=self.path, sha256=self.sha256)
-
-    @model_validator(mode="after")
-    def _has_a_source(self) -> Self:
-        self.source  # noqa: B018  raises ValueError for a URL that cannot be used
-        return self
+    def sources(self) -> tuple[fetching.Source, ...]:
+        """The one file."""
+        return (self,)
 
     def load(self, root: Path, *, cache: Path | None = None) -> Raw:
         """Read all splits; URLs are kept in ``cache``, by default below ``root``."""
-        path = fetching.fetch(self.source, root=root, cache=cache or root / fetching.CACHE)
+        path = fetching.fetch(self, root=root, cache=cache or root / fetching.CACHE)
         arrays = _read(path, self.path)
         parts = [part for part in PARTS if f"{part}_images" in arrays or part != "val"]
         pixels = [_pixels(arrays, f"{part}_images", self.path) for part in parts]

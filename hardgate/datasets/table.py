@@ -3,37 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from hardgate.datasets import encoding, fetching, reading
 from hardgate.datasets.raw import Encoded, Raw, Rows
 from hardgate.errors import DataError, ParamsError
-from hardgate.records import Sha256
 
 
-class Table(encoding.Roles):
+class Table(encoding.Roles, fetching.Source):
     """A table and the roles of its columns."""
 
     kind: Literal["table"]
-    path: str
-    sha256: Sha256 | None = None
     separator: Annotated[str, Field(min_length=1, max_length=1)] = ","
 
     @property
-    def source(self) -> fetching.Source:
-        """The file and its digest."""
-        return fetching.Source(path=self.path, sha256=self.sha256)
-
-    @model_validator(mode="after")
-    def _has_a_source(self) -> Self:
-        self.source  # noqa: B018  raises ValueError for a URL that cannot be used
-        return self
+    def sources(self) -> tuple[fetching.Source, ...]:
+        """The one file."""
+        return (self,)
 
     def load(self, root: Path, *, cache: Path | None = None) -> Raw:
         """Read the table as it is; URLs are kept in ``cache``, by default below ``root``."""
-        path = fetching.fetch(self.source, root=root, cache=cache or root / fetching.CACHE)
+        path = fetching.fetch(self, root=root, cache=cache or root / fetching.CACHE)
         frame = reading.read_table(path, name=self.path, separator=self.separator)
         inputs = self.inputs(frame.columns)
         unnamed = [name for name in inputs if name == "" or name.startswith("Unnamed: ")]

@@ -13,8 +13,7 @@ from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hardgate.attacks.ascent import ascend, frozen
-from hardgate.defenses.losses import cross_entropy, divergence, mean
+from hardgate.defenses.losses import attacked, divergence, mean
 from hardgate.records import Radius, Record
 from hardgate.region import Region
 
@@ -47,16 +46,10 @@ class MART(Record):
         class_weights: Tensor | None = None,
     ) -> Tensor:
         """Give the batch's loss, a scalar with gradients to the model's weights."""
-        with frozen(model):
-            attacked = ascend(
-                cross_entropy(model, labels),
-                inputs,
-                region,
-                step_size=self.step_size,
-                steps=self.steps,
-                generator=generator,
-            )
-        clean, adversarial = model(inputs), model(attacked)
+        found = attacked(
+            model, inputs, labels, region, generator, step_size=self.step_size, steps=self.steps
+        )
+        clean, adversarial = model(inputs), model(found)
         doubt = 1 - _of_label(functional.softmax(clean, dim=1), labels)
         losses = boosted(adversarial, labels) + self.beta * doubt * divergence(adversarial, clean)
         return mean(losses, labels, class_weights)

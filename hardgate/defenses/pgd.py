@@ -12,8 +12,7 @@ import torch
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from hardgate.attacks.ascent import ascend, frozen
-from hardgate.defenses.losses import cross_entropy, mean
+from hardgate.defenses.losses import attacked, cross_entropy, mean
 from hardgate.records import Radius, Record
 from hardgate.region import Region
 
@@ -21,8 +20,7 @@ from hardgate.region import Region
 class PGD(Record):
     """Cross-entropy on adversarial inputs of ``steps`` ascents from a random start.
 
-    The attack sees the model in evaluation mode: dropout and batch statistics must neither blind
-    it nor learn from its half-made inputs. The loss itself is taken in training mode.
+    The attack sees the model in evaluation mode; the loss itself is taken in training mode.
     """
 
     recipe: Literal["pgd"]
@@ -41,13 +39,7 @@ class PGD(Record):
         class_weights: Tensor | None = None,
     ) -> Tensor:
         """Give the batch's loss, a scalar with gradients to the model's weights."""
-        with frozen(model):
-            attacked = ascend(
-                cross_entropy(model, labels),
-                inputs,
-                region,
-                step_size=self.step_size,
-                steps=self.steps,
-                generator=generator,
-            )
-        return mean(cross_entropy(model, labels)(attacked), labels, class_weights)
+        found = attacked(
+            model, inputs, labels, region, generator, step_size=self.step_size, steps=self.steps
+        )
+        return mean(cross_entropy(model, labels)(found), labels, class_weights)

@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from hardgate import records
+from hardgate import files
 from hardgate.errors import IntegrityError, UnavailableError
 
 OPEN = stat.S_IRWXG | stat.S_IRWXO
@@ -60,7 +60,7 @@ def ensure(
     try:
         private.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         trusted.mkdir(mode=0o755, parents=True, exist_ok=True)
-        records.write_bytes(public, public_pem(pair.public_key()))
+        files.write_bytes(public, public_pem(pair.public_key()))
         public.chmod(0o644)
         if not _write_once(private, private_pem(pair)):
             public.unlink()

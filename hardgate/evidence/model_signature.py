@@ -15,7 +15,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
-from hardgate import provenance
+from hardgate import files, provenance
 from hardgate.errors import ContractError, IntegrityError
 from hardgate.evidence import keys
 
@@ -45,16 +45,12 @@ def sign(model: Path, signature: Path, *, private: Path, trusted: Path) -> str:
     check(private, trusted=trusted)
     from model_signing import signing  # takes a second to import
 
-    signature.parent.mkdir(parents=True, exist_ok=True)
-    temporary = signature.with_name(f".{signature.name}")
     config = signing.Config().use_elliptic_key_signer(private_key=private)
     try:
-        config.set_hashing_config(_hashing()).sign(model, temporary)
-        temporary.replace(signature)
+        with files.replacing(signature) as temporary:
+            config.set_hashing_config(_hashing()).sign(model, temporary)
     except ValueError as error:
         raise IntegrityError(f"the model {model} cannot be signed: {error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
     return provenance.sha256_file(signature)
 
 

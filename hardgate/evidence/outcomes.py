@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import NonNegativeInt, ValidationError
 
-from hardgate import provenance
+from hardgate import files, provenance
 from hardgate.errors import ContractError, IntegrityError
 from hardgate.evidence import merkle
 from hardgate.records import Rate, Record, Sha256
@@ -166,19 +166,13 @@ def write(outcomes: Outcomes, path: Path) -> Stored:
     """
     if len(outcomes) == 0 or np.any(np.diff(outcomes.index) <= 0):
         raise ContractError("outcomes are at least one, each with a higher index than the last")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}")
     digest, hashes = hashlib.sha256(), []
-    try:
-        with temporary.open("wb") as file:
-            for number in range(len(outcomes)):
-                line = leaf_bytes(outcomes, number)
-                hashes.append(merkle.leaf_hash(line))
-                digest.update(line + b"\n")
-                file.write(line + b"\n")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with files.replacing(path) as temporary, temporary.open("wb") as file:
+        for number in range(len(outcomes)):
+            line = leaf_bytes(outcomes, number)
+            hashes.append(merkle.leaf_hash(line))
+            digest.update(line + b"\n")
+            file.write(line + b"\n")
     return Stored(outcomes, digest.hexdigest(), merkle.tree(hashes))
 
 

@@ -13,7 +13,6 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from hardgate import provenance, records
 from hardgate.errors import ParamsError
 from hardgate.gates.calibration import CalibrationGate
 from hardgate.gates.certified import CertifiedGate
@@ -70,9 +69,3 @@ def decide(gates: Sequence[Gate], measurements: Mapping[str, Measurement]) -> tu
     except ValueError as error:
         raise ParamsError(f"promotion.gates: {error}") from error
     return tuple(gate.judge(measurements) for gate in gates)
-
-
-def policy_digest(gates: Sequence[Gate]) -> str:
-    """Digest a policy; the order in which it is written does not matter."""
-    ordered = sorted(gates, key=lambda gate: gate.label)
-    return provenance.sha256_json([records.to_plain(gate) for gate in ordered])

@@ -45,6 +45,27 @@ def test_a_refused_model_is_registered_and_marked_and_gets_no_alias(visited, reg
     assert "champion" not in version.description
 
 
+def verdicts_of(decision):
+    return {finding.gate: finding.verdict for finding in decision.findings}
+
+
+def test_a_model_trained_the_standard_way_is_refused_for_its_robustness(visited):
+    run = visited.harden("tiny.training.defense={recipe: standard}", "tiny.threat.eps=0.8")
+    verdicts = verdicts_of(run.decision)
+    assert not run.decision.promoted
+    assert verdicts["clean_quality/auc"] is Verdict.PASSED
+    assert verdicts["robust_auc/worst_case"] is Verdict.FAILED
+
+
+def test_a_model_that_learned_shuffled_labels_is_refused_for_its_quality(visited):
+    frame = visited.project.frame()
+    frame["late"] = frame["late"].sample(frac=1, random_state=0).to_numpy()
+    frame.to_csv(visited.project.data, index=False)
+    run = visited.harden()
+    assert not run.decision.promoted
+    assert verdicts_of(run.decision)["clean_quality/auc"] is Verdict.FAILED
+
+
 def test_a_model_that_passes_later_takes_the_alias(visited, registry, before):
     aliases, versions = before
     run = visited.harden("tiny.threat.eps=0.11")

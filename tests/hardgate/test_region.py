@@ -242,6 +242,17 @@ def test_admission_knows_radius_direction_and_immutable_columns(
     assert allowed.admits(rows(moved), rows([1, 3])).item() is admitted
 
 
+@pytest.mark.parametrize(("monotone", "way"), [("increasing", 1), ("decreasing", -1)])
+def test_a_monotone_column_is_moved_one_way_only(monotone: str, way: int) -> None:
+    spec = table(column("a", monotone=monotone), column("b"))
+    allowed = region.build(threat(columns={"a": {}, "b": {}}), spec)
+    assert allowed.admits(rows([1 + 0.3 * way, 3]), rows([1, 3])).item()
+    assert not allowed.admits(rows([1 - 0.3 * way, 3]), rows([1, 3])).item()
+    assert allowed.repair(rows([1 - 0.3 * way, 3.4]), rows([1, 3])).tolist() == [
+        pytest.approx([1, 3.4])
+    ]
+
+
 def test_a_value_outside_its_bounds_may_stay_but_not_move_further_out() -> None:
     spec = table(column("a", low=0.0, high=1.0))
     allowed = region.build(threat(columns={"a": {}}), spec)
@@ -280,6 +291,7 @@ SPEC = table(
     column("a"),
     column("fixed", immutable=True),
     column("kind", type="categorical", categories=("x", "y")),
+    column("age", monotone="increasing"),
 )
 
 
@@ -287,9 +299,10 @@ SPEC = table(
     ("changes", "message"),
     [
         ({}, "threat.columns is empty"),
-        ({"columns": {"b": {}}}, "no such column; it has a, fixed, kind"),
+        ({"columns": {"b": {}}}, "no such column; it has a, fixed, kind, age"),
         ({"columns": {"fixed": {}}}, "threat.columns.fixed: the column is immutable"),
         ({"columns": {"kind": {}}}, "categorical"),
+        ({"columns": {"age": {"direction": "down"}}}, "down, but the column is increasing by"),
         ({"columns": {"a": {"min": 11}}}, "above all data"),
         ({"columns": {"a": {"max": -11}}}, "below all data"),
         ({"columns": {"a": {}}, "relations": ("a <= z",)}, "unknown column 'z'"),

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -125,36 +124,6 @@ def test_one_batch_can_be_repeated_without_those_before_it() -> None:
     assert torch.equal(second.adversarial[3:], whole.adversarial[3:])
     other = measure(Brightness(), inputs, labels, attack=noisy, seed=2)
     assert not torch.equal(other.adversarial, whole.adversarial)
-
-
-def outcome(*margins: float) -> Outcome:
-    """An outcome of label 1 with the given differences of probabilities."""
-    truth = (1 + torch.tensor(margins)) / 2
-    probabilities = torch.stack([1 - truth, truth], dim=1)
-    predictions = probabilities.argmax(dim=1)
-    return Outcome(images(*truth.tolist()), predictions, probabilities, predictions == 1)
-
-
-def test_the_worst_case_takes_the_most_harmful_attack_of_each_sample() -> None:
-    found = {"a": outcome(0.5, -0.2, 0.9), "b": outcome(0.4, 0.3, -0.1), "c": outcome(0.6, -0.5, 0)}
-    worst = robustness.worst_case(found, torch.ones(3, dtype=torch.long))
-    assert worst.survives.tolist() == [True, False, False]
-    torch.testing.assert_close(worst.probabilities[:, 1], torch.tensor([0.7, 0.25, 0.45]))
-    torch.testing.assert_close(worst.adversarial, images(0.7, 0.25, 0.45))
-    assert worst.predictions.tolist() == [1, 0, 0]
-
-
-def test_a_sample_that_fell_to_any_attack_does_not_survive_whatever_the_scores_say() -> None:
-    tied = replace(outcome(0.0), survives=torch.tensor([False]))
-    worst = robustness.worst_case({"a": outcome(-0.0), "b": tied}, torch.tensor([1]))
-    assert worst.survives.tolist() == [False]
-
-
-def test_the_worst_case_of_nothing_or_of_different_samples_is_refused() -> None:
-    with pytest.raises(ContractError, match="no attack"):
-        robustness.worst_case({}, torch.tensor([1]))
-    with pytest.raises(ContractError, match="a, b are not about the same 2"):
-        robustness.worst_case({"a": outcome(0.1, 0.2), "b": outcome(0.1)}, torch.ones(2).long())
 
 
 def test_the_security_curve_falls_as_the_closed_form_says() -> None:

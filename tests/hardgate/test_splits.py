@@ -137,7 +137,7 @@ def test_a_test_share_beside_a_given_test_split_is_refused() -> None:
 
 
 def test_a_missing_test_share_is_refused() -> None:
-    with pytest.raises(ParamsError, match=r"splits\.test is missing"):
+    with pytest.raises(ParamsError, match=r"validation\.test is missing"):
         splits.assign(raw_of(rows(60)), splits.Shares(held_out=0.1), seed=1)
 
 
@@ -162,7 +162,7 @@ def test_a_class_that_is_only_tested_is_refused() -> None:
 def test_a_class_too_rare_for_three_splits_is_refused() -> None:
     frame = rows(60)
     frame.loc[[10, 11], "y"] = 7
-    with pytest.raises(DataError, match="class '7' has 2 distinct row"):
+    with pytest.raises(DataError, match=r"class '7' of 'y' has 2 distinct row\(s\) \(rows 10, 11"):
         splits.assign(raw_of(frame), SHARES, seed=1)
 
 

@@ -19,9 +19,10 @@ from hardgate import provenance, records
 from hardgate.errors import IntegrityError, ParamsError
 from hardgate.evidence import statement
 from hardgate.params import Params
-from hardgate.records import Decision, FileRecord, Record
+from hardgate.records import Decision, FileRecord
 from hardgate.reporting import Run
 from tasks import _reporting, _store
+from tasks._chain import Chain
 
 HISTORY = "epoch,loss,held_out_clean,held_out_robust\n1,0.9,,\n2,0.5,0.71,0.70\n3,0.4,0.78,0.77\n"
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -49,7 +50,7 @@ class Project:
     page: Path
 
     @property
-    def chain(self) -> Any:
+    def chain(self) -> Chain:
         return Chain(
             dataset=self.run.dataset,
             corpus=self.run.corpus,
@@ -57,17 +58,6 @@ class Project:
             attributions=self.run.attributions,
             evaluation=self.run.evaluation,
         )
-
-
-@dataclass
-class Chain:
-    """Has what a promotion's chain has; the real one imports Prefect and MLflow."""
-
-    dataset: Record
-    corpus: Record
-    candidate: Record
-    attributions: Record
-    evaluation: Record
 
 
 def keep(content: bytes, path: str) -> FileRecord:

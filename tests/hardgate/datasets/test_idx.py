@@ -74,7 +74,7 @@ def test_plain_files_are_read_as_well_as_gz(tmp_path: Path) -> None:
         (packed(IMAGES)[:-1], r"holds 71 bytes, but its header says \(6, 3, 4\)"),
         (packed(IMAGES) + b"!", r"holds more bytes, but its header says \(6, 3, 4\)"),
         (packed(IMAGES)[:10], "is cut off or broken: it ends within its header"),
-        (packed(IMAGES[:0]), r"holds 0 bytes, but its header says \(0, 3, 4\)"),
+        (packed(IMAGES[:0]), r"is empty: its header says \(0, 3, 4\)"),
         (
             bytes([0, 0, 8, 3]) + b"\xff" * 12 + bytes(9),
             r"holds 9 bytes, but its header says \(4294967295",
