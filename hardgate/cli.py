@@ -61,8 +61,10 @@ def harden(
 
     with _project():
         from flows import _api
+        from hardgate.server import control
 
         params_file.check_model(model)
+        control.join()
         with (
             state.exclusive(model),
             terminal.shown(),
@@ -99,8 +101,10 @@ def verify(
 ) -> None:
     """Check the evidence of a version, offline, as a numbered list. Exit status: 0 holds, 1 not."""
     with _project():
+        from hardgate.server import control
         from tasks import _verification
 
+        control.join()
         checks = _verification.verify(subject, sample=sample, seed=seed)
     if json:
         _print_json([check.model_dump(mode="json") for check in checks])
@@ -135,6 +139,102 @@ def suite(
 
         path = _drafting.write(model, force=force)
     sys.stdout.write(f"{path}: read it, and correct what the data cannot know\n")
+
+
+@app.command()
+def up(
+    detach: Annotated[bool, typer.Option("--detach", help="Go on in the background.")] = False,
+    database_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="postgresql://...; SQLite if not given.")
+    ] = None,
+    artifacts_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="s3://...; a folder here if not given.")
+    ] = None,
+    host: Annotated[str | None, typer.Option(help="The address to listen on.")] = None,
+    mlflow_port: Annotated[int | None, typer.Option(help="5000, if not given.")] = None,
+    prefect_port: Annotated[int | None, typer.Option(help="4200, if not given.")] = None,
+    webhook_port: Annotated[int | None, typer.Option(help="4300, if not given.")] = None,
+) -> None:
+    """Start the gated registry, Prefect, a worker and the release watcher on this machine.
+
+    What is given is remembered for the next start. Ctrl-C or hardgate down ends them all.
+    """
+    with _project():
+        from hardgate.server import control, settings
+
+        known = settings.remember(
+            host=host,
+            mlflow_port=mlflow_port,
+            prefect_port=prefect_port,
+            webhook_port=webhook_port,
+            database_url=database_url,
+            artifacts_url=artifacts_url,
+        )
+        if detach:
+            control.detach(_say)
+        else:
+            control.run(known, _say)
+
+
+@app.command()
+def down() -> None:
+    """End what hardgate up started."""
+    with _project():
+        from hardgate.server import control
+
+        control.end(_say)
+
+
+users = typer.Typer(help="Users of the registry.", no_args_is_help=True)
+app.add_typer(users, name="user")
+
+
+@users.command("add")
+def add_user(
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    role: Annotated[str, typer.Option(help="data-scientist, release-manager or gate-service.")],
+    password_stdin: Annotated[
+        bool, typer.Option("--password-stdin", help="Read the password from standard input.")
+    ] = False,
+) -> None:
+    """Add a user with a role, or change the role and password of one."""
+    with _project():
+        from hardgate.server import services
+
+        if password_stdin:
+            password = sys.stdin.readline().rstrip("\n")
+        else:
+            password = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+        services.add_user(name, password, role)
+    sys.stdout.write(f"{name} is a {role} now\n")
+
+
+@app.command()
+def audit(
+    model: Annotated[str | None, typer.Argument(metavar="[MODEL]")] = None,
+    json: Json = False,
+) -> None:
+    """Print the registry's audit, after its chain was found unbroken. --json exports it whole."""
+    with _project():
+        from hardgate.server import control
+
+        entries = [entry for entry in control.audit() if model in (None, entry.model)]
+    if json:
+        _print_json([entry.model_dump(mode="json") | {"sha256": entry.sha256} for entry in entries])
+        return
+    for entry in entries:
+        verdict = "" if entry.allowed else " refused:"
+        version = f"/{entry.version}" if entry.version else ""
+        sys.stdout.write(
+            f"{entry.number:5} {entry.at:%Y-%m-%d %H:%M:%S} {entry.by} {entry.action} "
+            f"{entry.model}{version} {entry.target}{verdict} {entry.words}\n"
+        )
+    sys.stdout.write(f"{len(entries)} entries, the chain holds\n")
+
+
+def _say(words: str) -> None:
+    sys.stdout.write(f"{words}\n")
+    sys.stdout.flush()
 
 
 @contextmanager

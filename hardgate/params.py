@@ -47,6 +47,7 @@ class Promotion(Record):
     """The policy, and how long its verdict holds."""
 
     valid_days: PositiveInt
+    second_factor: bool = False  # the approver's login needs one
     gates: Policy
 
 

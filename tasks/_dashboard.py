@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from prefect import task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
-from hardgate.records import Decision
+from hardgate.records import Decision, Record
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
@@ -38,4 +40,14 @@ def show(decision: Decision) -> None:
         ],
         key=f"{key}-findings",
         description=f"what every gate found about {decision.model}",
+    )
+
+
+@task(cache_policy=NO_CACHE, persist_result=False)
+def releases(found: Sequence[Record]) -> None:
+    """Leave a table of the champions that were looked at."""
+    create_table_artifact(
+        [each.model_dump() for each in found],
+        key="releases",
+        description="champions that were looked at, and what was found",
     )

@@ -293,6 +293,31 @@ def describe(version: Version, text: str, tags: Mapping[str, str]) -> None:
             client.set_model_version_tag(version.name, version.version, key, value)
 
 
+def tags(version: Version) -> Mapping[str, str]:
+    """Read the tags of a version."""
+    with _spoken_to() as client:
+        return dict(client.get_model_version(version.name, version.version).tags)
+
+
+def mark(version: Version, tags: Mapping[str, str]) -> None:
+    """Write what the watcher found; words first, for the registry enters them with the status."""
+    with _spoken_to() as client:
+        for key, value in sorted(tags.items(), reverse=True):
+            client.set_model_version_tag(version.name, version.version, key, value)
+
+
+def withdraw(version: Version) -> None:
+    """Take a version out of production."""
+    with _spoken_to() as client:
+        client.delete_registered_model_alias(version.name, IN_PRODUCTION)
+
+
+def announce(version: Version, evidence: str) -> None:
+    """Tell the registry where in the run's artifacts the evidence lies; a gated one records it."""
+    with _spoken_to() as client:
+        client.set_model_version_tag(version.name, version.version, "gate.evidence", evidence)
+
+
 def nominate(version: Version) -> None:
     """Point ``challenger`` at a version: the last call of a promotion that passed."""
     with _spoken_to() as client:

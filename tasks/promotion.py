@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import torch
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -194,6 +195,7 @@ def attest(
             leaves=stored.tree.size,
             attacks=tuple(stored.outcomes.attacks),
         ),
+        predictions=_predictions(chain, model),
         findings=findings,
         decision=statement.decide(findings),
         submitted_by=submitter(),
@@ -204,6 +206,14 @@ def attest(
     payload = statement.payload(statement.state(predicate))
     files.write_bytes(path, signing.sign(payload, _signer()))
     return _store.file(path)
+
+
+def _predictions(chain: Chain, model: Path) -> tuple[tuple[float, ...], ...]:
+    """Let the registered model answer its input example, for the watcher to compare with."""
+    test = _store.split(chain.dataset.test)
+    served = serving.load(weights(model), torch.device("cpu"))
+    answers = served.predict(serving.example(chain.dataset.input, test.inputs[:EXAMPLES]))
+    return tuple(tuple(float(each) for each in row) for row in np.asarray(answers))
 
 
 def check_keys() -> None:
@@ -245,8 +255,8 @@ def entry(version: Version) -> RegistryEntry:
 
 
 def submitter() -> str:
-    """Name who runs this: the registry's user when one is set, else the machine's."""
-    return os.environ.get("MLFLOW_TRACKING_USERNAME") or getpass.getuser()
+    """Name who runs this, as the registry knows him: he will not approve it."""
+    return os.environ.get("HARDGATE_USER") or getpass.getuser()
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
@@ -285,6 +295,7 @@ def conclude(
             chain.evaluation.outcomes.path: EVIDENCE_FOLDER,
         },
     )
+    _registry.announce(version, f"{EVIDENCE_FOLDER}/{EVIDENCE}")
     _registry.describe(version, _tracking.words(decision), _tracking.tags(decision))
     return decision
 

@@ -106,6 +106,8 @@ class Predicate(Record):
     seeds: dict[str, int]
     measurements: dict[str, Measurement] = Field(min_length=1)
     outcomes: OutcomesRecord
+    # What the model answered to its own input example: probabilities, (rows, classes).
+    predictions: tuple[tuple[float, ...], ...] = ()
     findings: tuple[Finding, ...] = Field(min_length=1)
     decision: Literal["promotable", "refused"]
     submitted_by: Annotated[str, Field(min_length=1)]

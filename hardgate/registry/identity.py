@@ -1,0 +1,64 @@
+"""Who asks: the user of the request that is being served, with roles and factors of the login.
+
+MLflow's store is called in the thread of its request, so Flask's request context is at hand. A
+caller without a request (a job, a client with the database's address) is nobody: he has no role.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from hardgate.registry import rules
+
+SIGNED_ON = "hardgate_signed_on"  # where single sign-on leaves its caller, in flask.g
+
+
+@dataclass(frozen=True)
+class Caller:
+    """A user of the registry. ``served`` is false outside of a server's request."""
+
+    name: str
+    roles: frozenset[str] = frozenset()
+    factors: frozenset[str] = frozenset()  # how he logged in: ``amr`` of RFC 8176
+    served: bool = True
+
+    @property
+    def second_factor(self) -> bool:
+        """Whether the login had more than a password."""
+        return bool(self.factors & {"mfa", "otp", "hwk", "swk", "fpt", "face", "sc"})
+
+
+NOBODY = Caller("nobody", served=False)
+ANONYMOUS = Caller("anonymous")
+
+
+def current() -> Caller:
+    """Name the caller of this moment."""
+    from flask import g, has_request_context
+
+    if not has_request_context():
+        return NOBODY
+    name = getattr(g, "mlflow_authenticated_user", None)
+    auth: Any = sys.modules.get("mlflow.server.auth")
+    if not name or auth is None or not auth.is_auth_enabled():
+        return ANONYMOUS
+    found = getattr(g, "hardgate_caller", None)
+    if found is None or found.name != name:
+        found = getattr(g, SIGNED_ON, None) or Caller(
+            name, rules.load().roles_of(name, _roles(auth, name))
+        )
+        g.hardgate_caller = found
+    return found
+
+
+def _roles(auth: Any, name: str) -> frozenset[str]:
+    from mlflow.utils.workspace_context import get_request_workspace
+    from mlflow.utils.workspace_utils import DEFAULT_WORKSPACE_NAME
+
+    workspace = get_request_workspace() or DEFAULT_WORKSPACE_NAME
+    user = auth.store.get_user(name)
+    return frozenset(
+        role.name for role in auth.store.list_user_roles_for_workspace(user.id, workspace)
+    )

@@ -1,0 +1,519 @@
+"""The registry store that asks for proof: every way to change the registry passes through here.
+
+MLflow's REST interface, its UI, its Python client and a client with the database's address all end
+in a store's methods. Each mutating method of MLflow's abstract store is either gated here or named
+in :data:`FREE`; a test enumerates them, so that an upgrade cannot bring a way around.
+
+A protected change is one transaction: the lock, the judgement, MLflow's own write, the tags and the
+entry of the audit. A refusal is an entry too.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import posixpath
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any, Final, TypeVar
+
+from mlflow.entities.model_registry import ModelVersion, ModelVersionTag
+from mlflow.environment_variables import MLFLOW_ENABLE_WORKSPACES
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import BAD_REQUEST, PERMISSION_DENIED
+from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
+from mlflow.store.model_registry.sqlalchemy_workspace_store import WorkspaceAwareSqlAlchemyStore
+from sqlalchemy.orm import Session
+
+from hardgate.errors import HardgateError
+from hardgate.evidence.statement import RegistryEntry
+from hardgate.registry import approval, artifacts, audit, identity, rules
+from hardgate.registry.approval import Approval, Refusal
+from hardgate.registry.audit import Action
+from hardgate.registry.identity import Caller
+from hardgate.registry.rules import GATE, WATCHER, Rules
+
+SCHEME: Final = "gated+"
+EVIDENCE_TAG: Final = "gate.evidence"  # set by the gate service: where in the run it lies
+EVIDENCE_LIMIT: Final = 16 * 2**20  # bytes
+PROMPT: Final = "mlflow.prompt.is_prompt"  # turns a model into a prompt and hides it
+
+# Mutating methods that need no gate, each with its reason.
+FREE: Final = {
+    "create_registered_model": "a new name has no version, and so nothing in production",
+    "update_registered_model": "only the words about a model",
+    "delete_registered_model_tag": "tags of a model are notes; evidence is about versions",
+    "copy_model_version": "makes a version by create_model_version, which drops the gate's tags",
+    "create_prompt": "prompts are made by create_registered_model",
+    "create_prompt_version": "prompts' versions are made by create_model_version",
+    "delete_prompt": "by delete_registered_model",
+    "delete_prompt_version": "by delete_model_version",
+    "set_prompt_tag": "by set_registered_model_tag",
+    "delete_prompt_tag": "by delete_registered_model_tag",
+    "set_prompt_version_tag": "by set_model_version_tag",
+    "delete_prompt_version_tag": "by delete_model_version_tag",
+    "set_prompt_alias": "by set_registered_model_alias",
+    "delete_prompt_alias": "by delete_registered_model_alias",
+    "link_prompts_to_trace": "tags of a trace",
+    "link_prompt_version_to_model": "tags of a logged model",
+    "link_prompt_version_to_run": "tags of a run",
+    "create_webhook": "webhooks are nudges; what they start verifies by itself",
+    "update_webhook": "as create_webhook",
+    "delete_webhook": "the scheduled watcher comes anyway",
+}
+
+F = TypeVar("F", bound=Callable[..., Any])
+log = logging.getLogger(__name__)
+
+
+def refusing(what: str, action: Action = "change") -> Callable[[F], F]:
+    """Turn a method's refusals into MLflow's errors, and into entries of the audit."""
+
+    def decorate(method: F) -> F:
+        @functools.wraps(method)
+        def asked(self: Gate, name: str, *arguments: Any, **options: Any) -> Any:
+            try:
+                return method(self, name, *arguments, **options)
+            except Refusal as refusal:
+                self._refuse(what, action, name, arguments, refusal)
+
+        return asked  # type: ignore[return-value]
+
+    return decorate
+
+
+class Gate:
+    """What is asked before MLflow's own store does something; comes before it in the bases."""
+
+    # Of MLflow's store.
+    engine: Any
+    ManagedSessionMaker: Callable[..., AbstractContextManager[Session]]
+    get_model_version: Callable[..., ModelVersion]
+    get_registered_model: Callable[..., Any]
+    get_model_version_download_uri: Callable[..., str]
+
+    def _gate(self) -> None:
+        """Prepare the audit, and let nested calls of MLflow's methods join our transaction."""
+        audit.prepare(self.engine)
+        sessions = self.ManagedSessionMaker
+        ours: ContextVar[Session | None] = ContextVar("hardgate_session", default=None)
+
+        @contextmanager
+        def joined(read_only: bool = True) -> Iterator[Session]:
+            outer = ours.get()
+            if outer is not None:
+                yield outer
+                outer.flush()
+                return
+            with sessions(read_only=read_only) as session:
+                yield session
+
+        @contextmanager
+        def transaction() -> Iterator[Session]:
+            refusal = None
+            with sessions(read_only=False) as session:
+                audit.lock(session)
+                token = ours.set(session)
+                try:
+                    yield session
+                except Refusal as answer:  # MLflow would call it an internal error
+                    session.rollback()
+                    refusal = answer
+                finally:
+                    ours.reset(token)
+            if refusal is not None:
+                raise refusal
+
+        self.ManagedSessionMaker = joined
+        self._transaction = transaction
+
+    # -- what is asked ----------------------------------------------------------------------------
+
+    def _rules(self) -> Rules:
+        try:
+            return rules.load()
+        except HardgateError as error:
+            raise Refusal(f"this server's rules cannot be read: {error}") from error
+
+    def _refuse(
+        self, what: str, action: Action, name: str, arguments: tuple[Any, ...], refusal: Refusal
+    ) -> None:
+        caller = identity.current()
+        words = f"{what} of {name!r}"
+        if arguments:
+            words += " (" + ", ".join(str(value)[:100] for value in arguments) + ")"
+        words = f"{words} refused: {refusal.words}."
+        log.warning("%s", words)
+        with self._transaction() as session:
+            audit.append(
+                session,
+                action,
+                allowed=False,
+                by=caller.name,
+                roles=tuple(sorted(caller.roles)),
+                factors=tuple(sorted(caller.factors)),
+                model=name,
+                target=", ".join(str(value)[:100] for value in arguments),
+                words=refusal.words,
+            )
+        code = PERMISSION_DENIED if refusal.forbidden else BAD_REQUEST
+        raise MlflowException(words, error_code=code)
+
+    def _entry(self, name: str, version: str) -> tuple[RegistryEntry, ModelVersion]:
+        found = self.get_model_version(name, version)
+        return RegistryEntry(
+            name=found.name,
+            version=str(found.version),
+            created_at=int(found.creation_timestamp),
+            run_id=str(found.run_id or ""),
+            source=str(found.source),
+        ), found
+
+    def _digests(self, name: str, version: str) -> Mapping[str, str]:
+        """Digest the version's files as they are now; outside of the lock, for it takes time."""
+        try:
+            repository, path = artifacts.locate(self.get_model_version_download_uri(name, version))
+        except MlflowException as error:
+            raise Refusal(error.message.removeprefix("Refused: ").rstrip(".")) from error
+        repository.seal(path)
+        return repository.digests(path)
+
+    def _judged(
+        self, session: Session, name: str, version: str, files: Mapping[str, str], own: Rules
+    ) -> Approval:
+        entry, _ = self._entry(name, version)
+        return approval.judge(
+            entry,
+            audit.evidence_of(session, name, entry.version, created=entry.created_at),
+            files,
+            caller=identity.current(),
+            rules=own,
+            now=datetime.now(UTC),
+        )
+
+    def _promote(self, name: str, version: str, target: str, write: Callable[[], Any]) -> Any:
+        """Judge, write, stamp and enter, all or nothing."""
+        own = self._rules()
+        approval.ask_role(identity.current(), own.models.get(name))  # before the files are read
+        files = self._digests(name, version)
+        with self._transaction() as session:
+            judged = self._judged(session, name, version, files, own)
+            before = self._holder(name, target)
+            done = write()
+            caller = identity.current()
+            entry = audit.append(
+                session,
+                "promote",
+                allowed=True,
+                by=caller.name,
+                roles=tuple(sorted(caller.roles)),
+                factors=tuple(sorted(caller.factors)),
+                model=name,
+                version=str(version),
+                target=target,
+                before=before,
+                words=f"submitted by {judged.predicate.submitted_by}",
+                evidence_sha256=judged.evidence_sha256,
+                model_sha256=approval.subject(judged.predicate),
+                waived=tuple(f"{waiver.gate}: {waiver.reason}" for waiver in judged.waived),
+            )
+            self._stamp(name, version, entry)
+            return done
+
+    def _withdraw(self, name: str, target: str, version: str, write: Callable[[], Any]) -> Any:
+        """Let an approver or the watcher take a version out of production, all or nothing."""
+        caller = identity.current()
+        with self._transaction() as session:
+            if WATCHER not in caller.roles:
+                approval.ask_role(caller, self._rules().models.get(name))
+            done = write()
+            audit.append(
+                session,
+                "withdraw",
+                allowed=True,
+                by=caller.name,
+                roles=tuple(sorted(caller.roles)),
+                factors=tuple(sorted(caller.factors)),
+                model=name,
+                version=version,
+                target=target,
+                before=version,
+            )
+            return done
+
+    def _holder(self, name: str, alias: str) -> str:
+        aliases = self.get_registered_model(name).aliases
+        return str(aliases.get(alias, ""))
+
+    def _stamp(self, name: str, version: str, entry: audit.Entry) -> None:
+        """Mirror the audit in tags, for people who look at the version's page."""
+        said = {
+            "approval.by": entry.by,
+            "approval.at": entry.at.strftime("%Y-%m-%d %H:%M:%S UTC"),
+            "approval.target": entry.target,
+            "approval.evidence": entry.evidence_sha256,
+            "approval.audit": f"entry {entry.number}",
+        }
+        if entry.waived:
+            said["approval.waived"] = "; ".join(entry.waived)
+        for key, value in said.items():
+            super().set_model_version_tag(name, version, ModelVersionTag(key, value))  # type: ignore[misc]
+
+    def _in_production(self, name: str, version: str | None = None) -> str | None:
+        """Name the protected alias or stage that holds a version of the model, if one does."""
+        own = self._rules()
+        found = self.get_registered_model(name)
+        for alias, number in found.aliases.items():
+            if own.protects_alias(alias) and version in (None, str(number)):
+                return f"the alias {alias!r} (version {number})"
+        for each in self.get_latest_versions(name):  # type: ignore[attr-defined]
+            if own.protects_stage(each.current_stage) and version in (None, str(each.version)):
+                return f"the stage {each.current_stage!r} (version {each.version})"
+        return None
+
+    def _ask_gate_service(self, what: str) -> Caller:
+        caller = identity.current()
+        if caller.served and GATE not in caller.roles:
+            raise Refusal(
+                f"{what} is written by the role {GATE} alone, and user {caller.name!r} does not "
+                "hold it",
+                forbidden=True,
+            )
+        if not caller.served and rules.load() is not rules.NONE:
+            raise Refusal(f"{what} is written through the server alone", forbidden=True)
+        return caller
+
+    # -- promotion and withdrawal -----------------------------------------------------------------
+
+    @refusing("Setting an alias", "promote")
+    def set_registered_model_alias(self, name: str, alias: str, version: str) -> None:
+        """Set an alias; a protected one is an approval."""
+        write = functools.partial(super().set_registered_model_alias, name, alias, version)  # type: ignore[misc]
+        if not alias.isascii():
+            raise Refusal(f"the alias {alias!r} holds letters that look like others; use a to z")
+        if not self._rules().protects_alias(alias):
+            return write()  # type: ignore[no-any-return]
+        return self._promote(name, str(version), alias, write)  # type: ignore[no-any-return]
+
+    @refusing("Deleting an alias", "withdraw")
+    def delete_registered_model_alias(self, name: str, alias: str) -> None:
+        """Delete an alias; of a protected one, that takes the version out of production."""
+        write = functools.partial(super().delete_registered_model_alias, name, alias)  # type: ignore[misc]
+        if not self._rules().protects_alias(alias):
+            return write()  # type: ignore[no-any-return]
+        return self._withdraw(name, alias, self._holder(name, alias), write)  # type: ignore[no-any-return]
+
+    @refusing("Changing the stage", "promote")
+    def transition_model_version_stage(
+        self, name: str, version: str, stage: str, archive_existing_versions: bool
+    ) -> ModelVersion:
+        """Change a stage; into a protected one is an approval, out of it a withdrawal."""
+        write = functools.partial(
+            super().transition_model_version_stage,  # type: ignore[misc]
+            name,
+            version,
+            stage,
+            archive_existing_versions,
+        )
+        own = self._rules()
+        if own.protects_stage(stage):
+            return self._promote(name, str(version), stage, write)
+        held = self.get_model_version(name, version).current_stage
+        if own.protects_stage(held):
+            return self._withdraw(name, str(held), str(version), write)
+        return write()
+
+    # -- what production stands on ----------------------------------------------------------------
+
+    @refusing("Renaming", "rename")
+    def rename_registered_model(self, name: str, new_name: str) -> Any:
+        """Rename a model, unless a version of it is in production: evidence is bound to names."""
+        if held := self._in_production(name):
+            raise Refusal(f"{held} is in production, and its evidence is bound to the name")
+        return super().rename_registered_model(name, new_name)  # type: ignore[misc]
+
+    @refusing("Deleting a version", "delete")
+    def delete_model_version(self, name: str, version: str) -> None:
+        """Delete a version, unless it is in production."""
+        if held := self._in_production(name, str(version)):
+            raise Refusal(f"{held} is in production; move the alias or stage first")
+        super().delete_model_version(name, version)  # type: ignore[misc]
+
+    @refusing("Deleting the model", "delete")
+    def delete_registered_model(self, name: str) -> None:
+        """Delete a model, unless a version of it is in production."""
+        if held := self._in_production(name):
+            raise Refusal(f"{held} is in production; remove the alias or stage first")
+        super().delete_registered_model(name)  # type: ignore[misc]
+
+    @refusing("Tagging the model")
+    def set_registered_model_tag(self, name: str, tag: Any) -> None:
+        """Tag a model; never so that it turns into a prompt and hides."""
+        if rules.fold(tag.key) == PROMPT:
+            raise Refusal("the tag would turn the model into a prompt and hide it")
+        super().set_registered_model_tag(name, tag)  # type: ignore[misc]
+
+    # -- versions and their tags ------------------------------------------------------------------
+
+    @refusing("Registering a version")
+    def create_model_version(
+        self,
+        name: str,
+        source: str,
+        run_id: str | None = None,
+        tags: list[ModelVersionTag] | None = None,
+        *arguments: Any,
+        **options: Any,
+    ) -> ModelVersion:
+        """Register a version without the gate's tags, and seal its files."""
+        kept = [tag for tag in tags or () if not rules.is_reserved(tag.key)]
+        made = super().create_model_version(name, source, run_id, kept, *arguments, **options)  # type: ignore[misc]
+        if identity.current().served:
+            uri = self.get_model_version_download_uri(name, made.version)
+            try:
+                repository, path = artifacts.locate(uri)
+                repository.seal(path)
+            except MlflowException as error:  # it can never be promoted, and says so then
+                log.warning("version %s of %s is not sealed: %s", made.version, name, error)
+        return made
+
+    @refusing("Describing a version")
+    def update_model_version(
+        self, name: str, version: str, description: str | None = None
+    ) -> ModelVersion:
+        """Describe a version; the words on one with evidence are the gate's."""
+        entry, _ = self._entry(name, version)
+        with self.ManagedSessionMaker() as session:
+            proven = audit.evidence_of(session, name, entry.version, created=entry.created_at)
+        if proven is not None:
+            self._ask_gate_service("the description of a version with evidence")
+        return super().update_model_version(name, version, description)  # type: ignore[misc]
+
+    @refusing("Tagging a version")
+    def set_model_version_tag(self, name: str, version: str, tag: ModelVersionTag) -> None:
+        """Tag a version; the gate's tags come from the gate service alone."""
+        if rules.fold(tag.key).startswith("release."):
+            self._note_release(name, version, tag)
+            return
+        if rules.is_reserved(tag.key):
+            self._ask_gate_service(f"the tag {tag.key!r}")
+            if rules.fold(tag.key) == EVIDENCE_TAG:
+                self._record(name, version, tag)
+                return
+            if not rules.fold(tag.key).startswith("gate."):
+                raise Refusal(f"the tag {tag.key!r} is written by the server alone", forbidden=True)
+        super().set_model_version_tag(name, version, tag)  # type: ignore[misc]
+
+    @refusing("Deleting a tag")
+    def delete_model_version_tag(self, name: str, version: str, key: str) -> None:
+        """Delete a tag; never one of the gate's."""
+        if rules.is_reserved(key):
+            raise Refusal(f"the tag {key!r} mirrors the audit and stays", forbidden=True)
+        super().delete_model_version_tag(name, version, key)  # type: ignore[misc]
+
+    def _note_release(self, name: str, version: str, tag: ModelVersionTag) -> None:
+        """Let the watcher say what it found; the status goes into the audit."""
+        caller = identity.current()
+        if WATCHER not in caller.roles:
+            raise Refusal(
+                f"the tag {tag.key!r} is written by the role {WATCHER} alone", forbidden=True
+            )
+        with self._transaction() as session:
+            if tag.key == "release.status":
+                tags = self.get_model_version(name, version).tags
+                audit.append(
+                    session,
+                    "release" if tag.value == "released" else "alarm",
+                    allowed=True,
+                    by=caller.name,
+                    roles=tuple(sorted(caller.roles)),
+                    model=name,
+                    version=str(version),
+                    target=str(tags.get("approval.target", "")),
+                    words=str(tags.get("release.words", "")),
+                    evidence_sha256=str(tags.get("approval.evidence", "")),
+                )
+                seen = ModelVersionTag("release.approval", str(tags.get("approval.audit", "")))
+                super().set_model_version_tag(name, version, seen)  # type: ignore[misc]
+            super().set_model_version_tag(name, version, tag)  # type: ignore[misc]
+
+    def _record(self, name: str, version: str, tag: ModelVersionTag) -> None:
+        """Take the evidence into the audit; the tag says where in the run's artifacts it lies."""
+        if not identity.current().served:  # no server, no audit: the tag is a note
+            super().set_model_version_tag(name, version, tag)  # type: ignore[misc]
+            return
+        own = self._rules()
+        entry, _ = self._entry(name, version)
+        content = self._evidence(entry, str(tag.value))
+        predicate = approval.opened(content, own)
+        approval.refuse_another(predicate, entry)
+        caller = identity.current()
+        with self._transaction() as session:
+            noted = audit.append(
+                session,
+                "evidence",
+                allowed=True,
+                by=caller.name,
+                roles=tuple(sorted(caller.roles)),
+                model=name,
+                version=entry.version,
+                words=f"{predicate.decision}, submitted by {predicate.submitted_by}",
+                evidence_sha256=approval.digest(content),
+                model_sha256=approval.subject(predicate),
+            )
+            audit.keep_evidence(session, noted, content, created=entry.created_at)
+            mirrored = ModelVersionTag(tag.key, noted.evidence_sha256)
+            super().set_model_version_tag(name, version, mirrored)  # type: ignore[misc]
+
+    def _evidence(self, entry: RegistryEntry, path: str) -> bytes:
+        """Read the evidence from the artifacts of the version's run, and seal its folder."""
+        from mlflow.server import handlers
+
+        run = handlers._get_tracking_store().get_run(entry.run_id)
+        repository, root = artifacts.locate(run.info.artifact_uri)
+        place = f"{root}/{path}"
+        content = repository.read(place, limit=EVIDENCE_LIMIT)
+        if content is None:
+            raise Refusal(f"the run has no artifact {path!r} to read evidence from")
+        repository.seal(posixpath.dirname(place))
+        return content
+
+
+class GatedStore(Gate, SqlAlchemyStore):  # type: ignore[misc]
+    """MLflow's SQL registry, gated."""
+
+    def __init__(self, db_uri: str, read_db_uri: str | None = None) -> None:
+        super().__init__(db_uri, read_db_uri)
+        self._gate()
+
+
+class GatedWorkspaceStore(Gate, WorkspaceAwareSqlAlchemyStore):  # type: ignore[misc]
+    """MLflow's SQL registry with workspaces, gated."""
+
+    def __init__(self, db_uri: str, read_db_uri: str | None = None) -> None:
+        super().__init__(db_uri, read_db_uri)
+        self._gate()
+
+
+def build(
+    store_uri: str,
+    tracking_uri: str | None = None,  # noqa: ARG001  MLflow's clients pass it
+) -> SqlAlchemyStore:
+    """Build the store for a registry URI; MLflow calls it in servers and in clients.
+
+    ``gated+...`` is how a server asks for it: without rules and trusted keys it does not start. The
+    plain schemes are gated as well, so that nobody gets around by leaving the prefix out.
+    """
+    if store_uri.startswith(SCHEME):
+        try:
+            rules.check(rules.load())
+        except HardgateError as error:
+            raise MlflowException(
+                f"The gated registry does not start: {error}", error_code=BAD_REQUEST
+            ) from error
+    kind = GatedWorkspaceStore if MLFLOW_ENABLE_WORKSPACES.get() else GatedStore
+    replica = os.environ.get("MLFLOW_READ_REPLICA_BACKEND_STORE_URI")
+    return kind(store_uri.removeprefix(SCHEME), read_db_uri=replica)

@@ -1,0 +1,183 @@
+"""What is started: each service's command, environment and the URL that says whether it is well."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hardgate import files, records
+from hardgate.errors import UnavailableError
+from hardgate.server import settings
+from hardgate.server.settings import ADMIN, GATE_USER, WATCHER_USER, Secrets, Settings
+
+if TYPE_CHECKING:
+    from hardgate.registry.people import Server
+    from hardgate.registry.rules import Rules
+
+RULES = "rules.json"
+POOL = "hardgate"
+QUIET = {
+    "DO_NOT_TRACK": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PYTHONWARNINGS": "ignore",
+}
+
+
+@dataclass(frozen=True)
+class Service:
+    """One process: what to run, with what, and how to see that it is well."""
+
+    name: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    health: str | None = None  # a URL that answers 200; without one, running is well
+
+
+def all_of(known: Settings, hidden: Secrets) -> tuple[Service, ...]:
+    """List the services in the order in which they are started."""
+    return (
+        _mlflow(known, hidden),
+        _prefect(known),
+        Service(
+            "webhook",
+            _python("hardgate.server.webhook", known.host, str(known.webhook_port)),
+            client(known, hidden),
+            f"http://{known.host}:{known.webhook_port}/health",
+        ),
+        Service(
+            "worker",
+            _python("prefect", "worker", "start", "--pool", POOL, "--type", "process"),
+            client(known, hidden) | {"HARDGATE_USER": GATE_USER},
+        ),
+    )
+
+
+def _mlflow(known: Settings, hidden: Secrets) -> Service:
+    room = settings.room()
+    ini = room / "auth.ini"
+    files.write_text(
+        ini,
+        "[mlflow]\n"
+        "default_permission = READ\n"
+        f"database_uri = sqlite:///{room}/users.db\n"
+        f"admin_username = {ADMIN}\n"
+        "authorization_function = hardgate.registry.sso:authenticate\n"
+        "auth_cache_ttl_seconds = 60\n"
+        "grant_default_workspace_access = true\n",
+    )
+    return Service(
+        "mlflow",
+        _python(
+            *("mlflow", "server", "--app-name", "basic-auth", "--workers", "2"),
+            *("--host", known.host, "--port", str(known.mlflow_port)),
+            *("--backend-store-uri", known.database),
+            *("--registry-store-uri", f"gated+{known.database}"),
+            *("--artifacts-destination", f"once+{known.artifacts}"),
+        ),
+        QUIET
+        | {
+            "HARDGATE_REGISTRY": str(room / RULES),
+            "MLFLOW_AUTH_CONFIG_PATH": str(ini),
+            "MLFLOW_AUTH_ADMIN_PASSWORD": hidden.admin_password,
+            "MLFLOW_FLASK_SERVER_SECRET_KEY": hidden.session_key,
+            "MLFLOW_BASIC_AUTH_FAIL_CLOSED": "true",
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+            "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY": hidden.webhook_encryption_key,
+            "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true",  # the receiver is on this machine
+            "MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http,https",
+        },
+        f"{known.mlflow}/health",
+    )
+
+
+def _prefect(known: Settings) -> Service:
+    return Service(
+        "prefect",
+        _python(
+            *("prefect", "server", "start"),
+            *("--host", known.host, "--port", str(known.prefect_port)),
+        ),
+        QUIET | {"PREFECT_HOME": str(settings.room() / "prefect")},
+        f"{known.prefect}/health",
+    )
+
+
+def client(known: Settings, hidden: Secrets) -> dict[str, str]:
+    """Give the environment in which a process speaks to the servers as the gate service."""
+    return QUIET | {
+        "PREFECT_API_URL": known.prefect,
+        "MLFLOW_TRACKING_URI": known.mlflow,
+        "MLFLOW_TRACKING_USERNAME": GATE_USER,
+        "MLFLOW_TRACKING_PASSWORD": hidden.gate_password,
+        "HARDGATE_PROJECT": str(Path.cwd()),
+    }
+
+
+def _python(*words: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", *words)
+
+
+def write_rules(trusted: Path) -> Rules:
+    """Write what the registry enforces: the gates of params.yaml, the keys, and the people."""
+    from hardgate import params
+    from hardgate.evidence import signing, waivers
+    from hardgate.registry.rules import GATE, WATCHER, ModelRules, Rules
+
+    room = settings.room()
+    path = room / RULES
+    known = records.read(Rules, path) if path.is_file() else None
+    models = {}
+    for name in params.models():
+        promotion = params.load(name).promotion
+        models[name] = ModelRules(gates=promotion.gates, second_factor=promotion.second_factor)
+    folder = room / "waivers"
+    (folder / waivers.TRUSTED).mkdir(parents=True, exist_ok=True)
+    made = Rules(
+        trusted=trusted.resolve(),
+        waivers=folder,
+        models=models,
+        people=(known.people if known else {}) | {GATE_USER: (GATE,), WATCHER_USER: (WATCHER,)},
+    )
+    signing.public_keys(made.trusted)
+    records.write(made, path)
+    return made
+
+
+def administrator(known: Settings, hidden: Secrets) -> Server:
+    """Speak to MLflow as its administrator."""
+    from hardgate.registry.people import Server
+
+    return Server(known.mlflow, user=ADMIN, password=hidden.admin_password)
+
+
+def add_user(name: str, password: str, role: str) -> None:
+    """Add a user of the registry, in MLflow and in the rules.
+
+    Raises
+    ------
+    UnavailableError
+        If no server was set up or it does not answer.
+    """
+    from hardgate.registry.rules import Rules
+
+    path = settings.room() / RULES
+    if not path.is_file():
+        raise UnavailableError("no registry was set up here yet; start it with hardgate up")
+    administrator(settings.load(), settings.secret()).add(name, password, role)
+    known = records.read(Rules, path)
+    people = dict(known.people) | {name: (role,)}
+    records.write(known.model_copy(update={"people": people}), path)
+
+
+def inherited() -> dict[str, str]:
+    """Give this process's environment without what would lead a service elsewhere."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("MLFLOW_TRACKING", "MLFLOW_REGISTRY", "PREFECT_"))
+    }

@@ -1,0 +1,135 @@
+"""What a server remembers: where it listens, where it keeps things, who it is, and its secrets.
+
+All of it lies in the room ``server`` of the state folder, which only its owner can read.
+"""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from cryptography.fernet import Fernet
+from pydantic import Field, model_validator
+
+from hardgate import records, state
+from hardgate.errors import ParamsError
+from hardgate.records import Record
+
+ROOM: Final = "server"
+FILE: Final = "settings.json"
+SECRETS: Final = "secrets.json"
+PASSWORD: Final = "admin-password"  # noqa: S105  a file with one line, to be read and to be kept
+ADMIN: Final = "admin"
+GATE_USER: Final = "gate-service"
+WATCHER_USER: Final = "release-watcher"
+PORTS: Final = {"mlflow": 5000, "prefect": 4200, "webhook": 4300}
+
+
+class Settings(Record):
+    """What ``hardgate up`` was told, now or at an earlier start."""
+
+    host: str = "127.0.0.1"
+    mlflow_port: int = Field(PORTS["mlflow"], ge=1, le=65535)
+    prefect_port: int = Field(PORTS["prefect"], ge=1, le=65535)
+    webhook_port: int = Field(PORTS["webhook"], ge=1, le=65535)
+    database_url: str | None = None  # postgresql://...; SQLite in the state folder if not given
+    artifacts_url: str | None = None  # s3://...; a folder of the state folder if not given
+
+    @model_validator(mode="after")
+    def _is_known(self) -> Settings:
+        if self.database_url and urlsplit(self.database_url).scheme not in (
+            "postgresql",
+            "postgresql+psycopg",
+        ):
+            raise ValueError(f"--database-url {shown(self.database_url)}: expected postgresql://")
+        if self.artifacts_url and urlsplit(self.artifacts_url).scheme != "s3":
+            raise ValueError(f"--artifacts-url {self.artifacts_url}: expected s3://bucket/folder")
+        return self
+
+    @property
+    def mlflow(self) -> str:
+        """Where MLflow listens."""
+        return f"http://{self.host}:{self.mlflow_port}"
+
+    @property
+    def prefect(self) -> str:
+        """Where Prefect's API listens."""
+        return f"http://{self.host}:{self.prefect_port}/api"
+
+    @property
+    def database(self) -> str:
+        """The database of MLflow, as SQLAlchemy names it."""
+        return self.database_url or f"sqlite:///{room() / 'mlflow.db'}"
+
+    @property
+    def artifacts(self) -> str:
+        """Where MLflow keeps artifacts."""
+        return self.artifacts_url or (room() / "artifacts").as_uri()
+
+
+class Secrets(Record):
+    """Made once, on first start."""
+
+    admin_password: str
+    gate_password: str
+    watcher_password: str
+    session_key: str  # of MLflow's web sessions
+    webhook_secret: str  # MLflow signs its webhooks with it
+    webhook_encryption_key: str  # MLflow keeps that secret encrypted in its database
+
+
+def room() -> Path:
+    """Name the folder of the server's state, absolute."""
+    return state.room(ROOM).resolve()
+
+
+def load() -> Settings:
+    """Read what an earlier start was told; the defaults, if there was none."""
+    path = room() / FILE
+    return records.read(Settings, path) if path.is_file() else Settings()
+
+
+def remember(**changes: object) -> Settings:
+    """Change what is remembered; None leaves a setting as it is.
+
+    Raises
+    ------
+    ParamsError
+        If a setting is not what it should be.
+    """
+    given = {name: value for name, value in changes.items() if value is not None}
+    try:
+        settings = Settings.model_validate(load().model_dump() | given)
+    except ValueError as error:
+        raise ParamsError(str(error)) from error
+    records.write(settings, room() / FILE)
+    (room() / FILE).chmod(0o600)  # a database's address may hold a password
+    return settings
+
+
+def secret() -> Secrets:
+    """Read the secrets; make them on first use."""
+    path = room() / SECRETS
+    if not path.is_file():
+        made = Secrets(
+            admin_password=secrets.token_urlsafe(24),
+            gate_password=secrets.token_urlsafe(24),
+            watcher_password=secrets.token_urlsafe(24),
+            session_key=secrets.token_hex(32),
+            webhook_secret=secrets.token_urlsafe(32),
+            webhook_encryption_key=Fernet.generate_key().decode(),
+        )
+        records.write(made, path)
+        path.chmod(0o600)
+        password = room() / PASSWORD
+        password.write_text(made.admin_password + "\n")
+        password.chmod(0o600)
+    return records.read(Secrets, path)
+
+
+def shown(url: str) -> str:
+    """Spell a URL without the password it may hold."""
+    parts = urlsplit(url)
+    return url.replace(f":{parts.password}@", ":***@", 1) if parts.password else url
