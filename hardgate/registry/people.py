@@ -88,6 +88,23 @@ class Server:
         if role not in {each["name"] for each in held}:
             self._post("3.0/mlflow/roles/assign", username=name, role_id=known[role])
 
+    def subscribe(self, url: str, secret: str) -> None:
+        """Let the server tell ``url`` about aliases, in place of an earlier address."""
+        for each in self._get("2.0/mlflow/webhooks").get("webhooks", ()):
+            if each["name"] == WATCHER:
+                self._send("DELETE", f"2.0/mlflow/webhooks/{each['webhook_id']}")
+        self._post(
+            "2.0/mlflow/webhooks",
+            name=WATCHER,
+            url=url,
+            events=[
+                {"entity": "MODEL_VERSION_ALIAS", "action": action}
+                for action in ("CREATED", "DELETED")
+            ],
+            secret=secret,
+            status="ACTIVE",
+        )
+
     def _exists(self, name: str) -> bool:
         answer = self._ask("GET", "2.0/mlflow/users/get", {"username": name})
         return answer.status_code == requests.codes.ok

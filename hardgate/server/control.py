@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -82,7 +82,7 @@ def _start(held: Supervisor, known: Settings, hidden: Secrets, say: Say) -> None
     say(f"Prefect  {known.prefect.removesuffix('/api')}")
     _deploy(known, hidden)
     held.start(webhook)
-    _subscribe(known, hidden)
+    people.subscribe(f"http://{known.host}:{known.webhook_port}/", hidden.webhook_secret)
     held.start(worker)
     say(f"worker   schedules of prefect.yaml; logs in {_shown(settings.room() / 'logs')}")
 
@@ -118,32 +118,6 @@ def _deploy(known: Settings, hidden: Secrets) -> None:
             raise UnavailableError(
                 f"prefect {' '.join(words)} failed: {said[-1] if said else 'it said nothing'}"
             )
-
-
-def _subscribe(known: Settings, hidden: Secrets) -> None:
-    """Let MLflow tell the receiver about aliases."""
-    import requests
-
-    session = requests.Session()
-    session.auth = (settings.ADMIN, hidden.admin_password)
-    place = f"{known.mlflow}/api/2.0/mlflow/webhooks"
-    url = f"http://{known.host}:{known.webhook_port}/"
-    fields: Mapping[str, object] = {
-        "name": "release watcher",
-        "url": url,
-        "events": [
-            {"entity": "MODEL_VERSION_ALIAS", "action": "CREATED"},
-            {"entity": "MODEL_VERSION_ALIAS", "action": "DELETED"},
-        ],
-        "secret": hidden.webhook_secret,
-        "status": "ACTIVE",
-    }
-    listed = session.get(place, timeout=30)
-    listed.raise_for_status()
-    for each in listed.json().get("webhooks", ()):
-        if each["name"] == fields["name"]:
-            session.delete(f"{place}/{each['webhook_id']}", timeout=30)
-    session.post(place, json=fields, timeout=30).raise_for_status()
 
 
 def detach(say: Say) -> None:
