@@ -14,7 +14,7 @@ def augment(params: Params, dataset: DatasetRecord) -> CorpusRecord:
     """Add samples to the training split."""
     return _history.once(
         "augmentation",
-        params.model,
+        params,
         _store.corpus,
         lambda: augmentation.augment(params, dataset),
     )

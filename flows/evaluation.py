@@ -25,7 +25,7 @@ def evaluate(
     """Measure the candidate on the test split."""
     return _history.once(
         "evaluation",
-        params.model,
+        params,
         _store.evaluation,
         lambda: measure(params, dataset, candidate),
     )

@@ -16,7 +16,7 @@ def explain(
     """Explain the candidate."""
     return _history.once(
         "explanation",
-        params.model,
+        params,
         _store.attributions,
         lambda: explanation.explain(params, dataset, candidate),
     )

@@ -56,6 +56,7 @@ def promote(
     champion = promotion.find_champion(params.model)
     if standing := promotion.recall(params, chain, champion):
         progress.enter("promotion", reused=True)
+        promotion.nominate(standing)  # a run that was killed may have ended just before
         return standing
     progress.enter("promotion")
     measured = {
@@ -69,7 +70,7 @@ def promote(
     version = promotion.register(params, chain, measured)
     evidence = promotion.attest(params, chain, version, measured, findings)
     decision = promotion.conclude(params, chain, champion, version, findings, evidence)
-    promotion.nominate(decision, version)
+    promotion.nominate(decision)
     _dashboard.show(decision)
     return decision
 

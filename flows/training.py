@@ -14,7 +14,7 @@ def train(params: Params, dataset: DatasetRecord, corpus: CorpusRecord) -> Candi
     """Train the candidate."""
     return _history.once(
         "training",
-        params.model,
+        params,
         _store.candidate,
         lambda: training.train(params, dataset, corpus),
     )

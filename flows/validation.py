@@ -14,7 +14,7 @@ def validate(params: Params) -> DatasetRecord:
     """Judge and split the raw data."""
     return _history.once(
         "validation",
-        params.model,
+        params,
         _store.dataset,
         lambda: validation.validate(params),
     )

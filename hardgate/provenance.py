@@ -6,6 +6,7 @@ import hashlib
 import json
 import subprocess
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,18 @@ def files_below(root: Path) -> Iterator[Path]:
 def sha256_tree(root: Path) -> str:
     """Digest a directory: names and contents of every file below it."""
     return sha256_json({path.as_posix(): sha256_file(root / path) for path in files_below(root)})
+
+
+@cache
+def sha256_code() -> str:
+    """Digest this library's own source: results of other code are other results."""
+    root = Path(__file__).parent
+    return sha256_json(
+        {
+            path.relative_to(root).as_posix(): sha256_file(path)
+            for path in sorted(root.rglob("*.py"))
+        }
+    )
 
 
 def git_commit(root: Path) -> str:

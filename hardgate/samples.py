@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,14 @@ class Samples:
     def take(self, index: Tensor) -> Samples:
         """Select samples by index, in the order given."""
         return Samples(self.inputs[index], self.labels[index], self.rows[index])
+
+    def sha256(self) -> str:
+        """Digest inputs, labels and rows, as they are in memory."""
+        digest = hashlib.sha256()
+        for part in (self.inputs, self.labels, self.rows):
+            digest.update(f"{part.dtype} {tuple(part.shape)} ".encode())
+            digest.update(part.contiguous().numpy().data)
+        return digest.hexdigest()
 
     def floats(self) -> Tensor:
         """Give all inputs as the model takes them: float32, pixels in [0, 1]."""

@@ -117,7 +117,7 @@ def fit(
     checkpoint
         File to go on from and to replace at every epoch's end.
     identity
-        Digest of what else the result depends on, such as the records of the data.
+        What else the result depends on, such as the digest of a params section.
 
     Raises
     ------
@@ -129,7 +129,7 @@ def fit(
     _check(params, spec, corpus, held_out)
     with torch.random.fork_rng(devices=_cuda(device)), _deterministic(device):
         run = Run(params, spec, region, corpus, held_out, seed, device)
-        name = _identify(params, spec, region, seed=seed, identity=identity)
+        name = _identify(run, identity)
         if saved := checkpoints.load(checkpoint, identity=name):
             run.restore(saved, checkpoint)
         for epoch in progress.track(run.remaining(), STEP, remark=run.remark):
@@ -325,19 +325,20 @@ def _class_weights(
     return (len(corpus) / (len(spec.classes) * counts)).to(device)
 
 
-def _identify(
-    params: Training, spec: InputSpec, region: Region, *, seed: int, identity: str
-) -> str:
+def _identify(run: Run, identity: str) -> str:
     """Digest everything the weights depend on."""
     return provenance.sha256_json(
         {
-            "training": records.to_plain(params),
-            "input": records.to_plain(spec),
-            "norm": region.norm,
-            "eps": region.eps,
-            "seed": seed,
+            "training": records.to_plain(run.params),
+            "input": records.to_plain(run.spec),
+            "norm": run.region.norm,
+            "eps": run.region.eps,
+            "corpus": run.corpus.sha256(),
+            "held_out": run.held_out.sha256(),
+            "seed": run.seed,
             "rest": identity,
             "torch": torch.__version__,
+            "code": provenance.sha256_code(),
         }
     )
 

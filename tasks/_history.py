@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
 
+from hardgate import params as settings
 from hardgate import progress, provenance
 from hardgate.errors import IntegrityError, UnavailableError
+from hardgate.params import Params
 from hardgate.records import Record
 
 if TYPE_CHECKING:
@@ -95,12 +97,41 @@ def locked_sha256(model: str) -> str:
     return provenance.sha256_json(locked(model))
 
 
-def once(stage: str, model: str, read: Callable[[str], R], run: Callable[[], R]) -> R:
-    """Read a stage's record back when DVC calls it up to date, or run the stage and commit it."""
+def once(stage: str, params: Params, read: Callable[[str], R], run: Callable[[], R]) -> R:
+    """Read a stage's record back when DVC calls it up to date, or run the stage and commit it.
+
+    Raises
+    ------
+    UnavailableError
+        If params, data, suite or code changed while the stage ran: DVC would note the new ones
+        beside a result of the old.
+    """
+    model = params.model
     if is_current(stage, model):
         progress.enter(stage, reused=True)
         return read(model)
     progress.enter(stage)
+    before = _inputs(stage, model)
     record = run()
+    if _inputs(stage, model) != before or settings.load(model).digest(stage) != params.digest(
+        stage
+    ):
+        raise UnavailableError(
+            f"params, data, suite or code of {model} changed while {stage} ran, so its result is "
+            "of neither state; run again, and leave them alone meanwhile"
+        )
     remember(stage, model)
     return record
+
+
+def _inputs(stage: str, model: str) -> dict[str, tuple[int, int]]:
+    """Note size and time of change of every file that people edit and the stage depends on."""
+    places = [Path("hardgate"), Path("tasks")]
+    if stage == "validation":
+        places += [Path("data", model), Path("expectations", f"{model}.json")]
+    found = [path for place in places for path in (place, *place.rglob("*"))]
+    return {
+        str(path): (status.st_size, status.st_mtime_ns)
+        for path in found
+        if path.is_file() and path.suffix != ".pyc" and (status := path.stat())
+    }

@@ -360,11 +360,13 @@ def fetch_model(version: Version, into: Path) -> Path:
 
 
 def fetch_files(run_id: str, folder: str, into: Path) -> Path:
-    """Download an artifact folder of a run."""
-    with _spoken_to():
+    """Download an artifact folder of a run; what the run does not have is not there after it."""
+    with _spoken_to() as client:
         mlflow = _mlflow("artifacts")
 
         into.mkdir(parents=True, exist_ok=True)
+        if not client.list_artifacts(run_id, folder):
+            return into / folder
         return Path(
             mlflow.artifacts.download_artifacts(
                 artifact_uri=f"runs:/{run_id}/{folder}", dst_path=str(into)

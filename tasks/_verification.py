@@ -88,19 +88,23 @@ def _version(model: str, number: str | None, alias: str | None) -> Version:
 
 
 def _spot(settings: Params, directory: Path, sample: int, seed: int | None) -> Spot:
-    """Gather what outcomes are run again with; the choice is fresh unless a seed repeats one."""
+    """Say what to run again; the choice is fresh unless a seed repeats one."""
+    return Spot(
+        material=lambda: _material(settings, directory),
+        samples=sample,
+        seed=secrets.randbits(32) if seed is None else seed,
+    )
+
+
+def _material(settings: Params, directory: Path) -> Material:
+    """Gather what outcomes are run again with, once the checks before have held or not."""
     dataset, evaluation = _store.dataset(settings.model), _store.evaluation(settings.model)
-    model = candidates.load(promotion.weights(directory), torch.device("cpu"))
     with_test = _store.ROOT / dataset.test.path
     if not with_test.is_file():
         raise IntegrityError(f"{with_test} is missing; the spot check needs the test split")
-    return Spot(
-        material=Material(
-            predict=model,
-            test=with_test,
-            attacked={name: file.path for name, file in evaluation.adversarial.items()},
-            region=region.build(settings.threat, dataset.input),
-        ),
-        samples=sample,
-        seed=secrets.randbits(32) if seed is None else seed,
+    return Material(
+        predict=candidates.load(promotion.weights(directory), torch.device("cpu")),
+        test=with_test,
+        attacked={name: file.path for name, file in evaluation.adversarial.items()},
+        region=region.build(settings.threat, dataset.input),
     )

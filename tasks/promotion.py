@@ -6,6 +6,7 @@ import getpass
 import logging
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -27,16 +28,28 @@ from hardgate import (
     state,
     statistics,
 )
-from hardgate.errors import IntegrityError, RefusedError
-from hardgate.evidence import model_signature, outcomes, signing, statement
+from hardgate.datasets.encoding import encode_inputs
+from hardgate.errors import DataError, HardgateError, IntegrityError, RefusedError
+from hardgate.evidence import (
+    differences,
+    model_signature,
+    outcomes,
+    recomputation,
+    signing,
+    statement,
+)
 from hardgate.evidence.statement import OutcomesRecord, Predicate, RegistryEntry
+from hardgate.evidence.verification import Check
 from hardgate.params import Params
 from hardgate.records import (
     Decision,
     FileRecord,
     Finding,
+    InputSpec,
     Measurement,
+    TableInput,
 )
+from hardgate.samples import Samples
 from tasks import _history, _registry, _store, _tracking
 from tasks._chain import Chain
 from tasks._registry import Version
@@ -53,7 +66,7 @@ EXAMPLES = 5  # test inputs that travel with the model
 
 @task(cache_policy=NO_CACHE, persist_result=False)
 def check_chain(params: Params, chain: Chain) -> None:
-    """Refuse records that are not one run's, and model bytes that are not those evaluated.
+    """Refuse records that are not one run's or not of these params, and bytes not evaluated.
 
     Raises
     ------
@@ -72,6 +85,29 @@ def check_chain(params: Params, chain: Chain) -> None:
                 f"the record of {stage} was made from another run's files; delete "
                 f"{_store.directory(params.model, stage)} and run again"
             )
+    made_under = {
+        "validation": chain.dataset.params_sha256,
+        "augmentation": chain.corpus.params_sha256,
+        "training": chain.candidate.params_sha256,
+        "explanation": chain.attributions.params_sha256,
+        "evaluation": chain.evaluation.params_sha256,
+    }
+    for stage, digest in made_under.items():
+        if digest != params.digest(stage):
+            raise IntegrityError(
+                f"the record of {stage} was made under other params than params.yaml has now; "
+                f"delete {_store.directory(params.model, stage)} and run again"
+            )
+    threat = provenance.sha256_json(records.to_plain(params.threat))
+    if (chain.evaluation.test_sha256, chain.evaluation.threat_sha256) != (
+        chain.dataset.test.sha256,
+        threat,
+    ):
+        raise IntegrityError(
+            "the evaluation is about another test split or threat than this run's; delete "
+            f"{_store.directory(params.model, 'evaluation')} and run again"
+        )
+    _check_outcomes(chain)
     found = provenance.sha256_tree(chain.candidate.directory)
     if found != chain.candidate.model_sha256:
         raise IntegrityError(
@@ -79,6 +115,24 @@ def check_chain(params: Params, chain: Chain) -> None:
             f"{found[:12]}, the record says {chain.candidate.model_sha256[:12]}; delete it and "
             "run again"
         )
+
+
+def _check_outcomes(chain: Chain) -> None:
+    """Make the numbers that follow from the outcomes again: a record is a claim until then."""
+    stored = outcomes.read(chain.evaluation.outcomes.path)
+    said = (chain.evaluation.outcomes.sha256, chain.evaluation.merkle_root)
+    if (stored.sha256, stored.tree.root.hex()) != said:
+        raise IntegrityError(
+            f"{chain.evaluation.outcomes.path} is not what the evaluation's record says; delete "
+            "that stage's folder and run again"
+        )
+    classes, signed = len(chain.dataset.input.classes), chain.evaluation.measurements
+    names = [name for name in signed if recomputation.can_recompute(name, classes=classes)]
+    differences.refuse(
+        differences.of_measurements(
+            names, signed, recomputation.recompute(stored.outcomes, classes=classes)
+        )
+    )
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
@@ -97,18 +151,47 @@ def measure_champion(params: Params, chain: Chain, champion: str | None) -> dict
         return exists
     folder = _registry.fetch_model(version, state.room("champions") / params.model)
     try:
-        model = candidates.load(weights(folder), torch.device("cpu"))
-        test = _store.split(chain.dataset.test)
+        model = weights(folder)
+        test = _for_champion(params, chain, candidates.read_spec(model))
+        network = candidates.load(model, torch.device("cpu"))
         with torch.no_grad():
-            logits = torch.cat([model(inputs) for inputs, _ in test.batches(512)])
+            logits = torch.cat([network(inputs) for inputs, _ in test.batches(512)])
         found = quality.measure(
             test.labels.numpy(), torch.softmax(logits.double(), 1).numpy(), seed=params.seed
         )
-    except (IntegrityError, RuntimeError) as error:
+    except (HardgateError, RuntimeError) as error:
         # Unmeasured is a refusal of the gate that compares; the reason belongs in the log.
         logging.getLogger(__name__).warning("the champion could not be measured: %s", error)
         return exists
     return exists | {measurements.champion(metric): value for metric, value in found.items()}
+
+
+def _for_champion(params: Params, chain: Chain, spec: InputSpec) -> Samples:
+    """Give the test split as the champion reads it: its own columns, categories and classes.
+
+    Raises
+    ------
+    DataError
+        If the test split holds what the champion does not know.
+    """
+    test, own = _store.split(chain.dataset.test), chain.dataset.input
+    if spec.classes != own.classes:
+        raise DataError(f"it tells {', '.join(spec.classes)} apart, not {', '.join(own.classes)}")
+    if _reads(spec) == _reads(own):
+        return test
+    if not isinstance(spec, TableInput):
+        raise DataError("it takes images of another shape")
+    raw = params.dataset.load(_store.ROOT, cache=state.room("data"))
+    rows = raw.frame.iloc[test.rows.numpy()]
+    inputs = encode_inputs(rows, spec, source="the test split")
+    return replace(test, inputs=torch.from_numpy(inputs))
+
+
+def _reads(spec: InputSpec) -> object:
+    """Say how raw values become a model's inputs; statistics live in the model itself."""
+    if isinstance(spec, TableInput):
+        return [(column.name, column.type, column.categories) for column in spec.columns]
+    return spec.shape
 
 
 def weights(folder: Path) -> Path:
@@ -177,6 +260,7 @@ def attest(
         files=statement.files_of(model),
         model_signature_sha256=signature,
         data=chain.dataset.source,
+        suite=chain.dataset.suite,
         splits=tuple(
             FileRecord(path=split.path, sha256=split.sha256)
             for split in (chain.dataset.train, chain.dataset.held_out, chain.dataset.test)
@@ -283,13 +367,14 @@ def conclude(
         decided_at=now.isoformat(),
         valid_until=(now + timedelta(days=params.promotion.valid_days)).isoformat(),
     )
-    records.write(decision, directory / DECISION)
     _reporting.write(params, chain, decision, directory / REPORT)
+    finished = directory / "finished" / DECISION
+    records.write(decision, finished)
     _registry.log_files(
         version.run_id,
         {
             directory / REPORT: "report",
-            directory / DECISION: "report",
+            finished: "report",
             directory / EVIDENCE: EVIDENCE_FOLDER,
             directory / SIGNATURE: EVIDENCE_FOLDER,
             chain.evaluation.outcomes.path: EVIDENCE_FOLDER,
@@ -297,14 +382,43 @@ def conclude(
     )
     _registry.announce(version, f"{EVIDENCE_FOLDER}/{EVIDENCE}")
     _registry.describe(version, _tracking.words(decision), _tracking.tags(decision))
+    finished.replace(directory / DECISION)  # last: without it, nothing was decided
+    finished.parent.rmdir()
     return decision
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
-def nominate(decision: Decision, version: Version) -> None:
-    """Point ``challenger`` at the version, if every gate passed: the last call of all."""
-    if decision.promoted:
+def nominate(decision: Decision) -> None:
+    """Point ``challenger`` at the version, if every gate passed: the last call of all.
+
+    Raises
+    ------
+    IntegrityError
+        If what the registry gives back does not verify; names the check.
+    """
+    standing = _registry.find(decision.model, alias=_registry.CHALLENGER)
+    if not decision.promoted or (standing and standing.version == decision.version):
+        return
+    failed = _failed(decision)
+    if failed:
+        raise IntegrityError(
+            f"{decision.model}/{decision.version} does not verify, so it was not nominated: "
+            f"{failed[0].name}: {failed[0].words}"
+        )
+    version = _registry.find(decision.model, version=decision.version)
+    if version is not None:
         _registry.nominate(version)
+
+
+def _failed(decision: Decision) -> list[Check]:
+    """Verify a version from what the registry holds, as ``hardgate verify`` does.
+
+    Uncommitted code and a refusal are what they are; both are told by the command itself.
+    """
+    from tasks import _verification
+
+    checks = _verification.verify(f"{decision.model}/{decision.version}", sample=0, seed=None)
+    return [each for each in checks if not each.passed and each.name not in {"commit", "decision"}]
 
 
 def basis(params: Params, chain: Chain, champion: str | None) -> str:
@@ -314,18 +428,30 @@ def basis(params: Params, chain: Chain, champion: str | None) -> str:
 
 @task(cache_policy=NO_CACHE, persist_result=False)
 def recall(params: Params, chain: Chain, champion: str | None) -> Decision | None:
-    """Give the standing decision, if it is about the same things and still holds."""
+    """Give the standing decision, if it is about the same things and verifies again.
+
+    The file is believed only where the signed evidence says the same.
+    """
     directory = _store.directory(params.model, STAGE)
     if not all((directory / name).is_file() for name in (DECISION, EVIDENCE, SIGNATURE, REPORT)):
         return None
     decision = records.read(Decision, directory / DECISION)
-    holds = (
-        decision.made_from == basis(params, chain, champion)
-        and datetime.now(UTC) < datetime.fromisoformat(decision.valid_until)
-        and decision.evidence == _store.file(directory / EVIDENCE)
-        and _registry.find(params.model, version=decision.version) is not None
-    )
-    return decision if holds else None
+    if (
+        decision.made_from != basis(params, chain, champion)
+        or decision.evidence != _store.file(directory / EVIDENCE)
+        or _registry.find(params.model, version=decision.version) is None
+    ):
+        return None
+    try:
+        signed = signing.verify((directory / EVIDENCE).read_bytes(), trusted=_trusted())
+        predicate = statement.read(signed.payload).predicate
+        says_so = (predicate.findings, predicate.registry.version) == (
+            decision.findings,
+            decision.version,
+        )
+        return decision if says_so and not _failed(decision) else None
+    except IntegrityError:
+        return None
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)

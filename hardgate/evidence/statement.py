@@ -96,6 +96,7 @@ class Predicate(Record):
     files: tuple[Below, ...] = Field(min_length=1)  # of the model directory, relative to it
     model_signature_sha256: Sha256  # of the OpenSSF signature file
     data: tuple[FileRecord, ...] = Field(min_length=1)  # raw files, wherever they are kept
+    suite: Below  # what was expected of them
     splits: tuple[Below, ...] = Field(min_length=1)
     params: Section
     threat: Section

@@ -26,7 +26,7 @@ from hardgate import provenance
 from hardgate.errors import HardgateError, IntegrityError
 from hardgate.evidence import differences, statement
 from hardgate.evidence.statement import Predicate, RegistryEntry, Section, Statement
-from hardgate.records import FileRecord, Finding, Measurement, Record
+from hardgate.records import FileRecord, Finding, Measurement, Record, Verdict
 
 if TYPE_CHECKING:
     from hardgate.evidence.outcomes import Stored
@@ -39,9 +39,9 @@ Judge = Callable[[Mapping[str, Measurement]], Sequence[Finding]]
 
 @dataclass(frozen=True)
 class Spot:
-    """How much of the outcomes to run again, and with what."""
+    """How much of the outcomes to run again; ``material`` gathers with what, when it is asked."""
 
-    material: Material
+    material: Callable[[], Material]
     samples: int
     seed: int
 
@@ -55,7 +55,7 @@ class Ground:
     model: str  # the name asked about
     directory: Path  # the model's files
     model_signature: Path
-    root: Path  # that raw files, splits and the lock file are relative to
+    root: Path  # that raw files, suite, splits and the lock file are relative to
     params: JsonValue
     threat: JsonValue
     policy: JsonValue
@@ -81,10 +81,12 @@ def verify(ground: Ground) -> tuple[Check, ...]:
     """Perform the checks in their order.
 
     1. the envelope is signed by a trusted key; 2. it is a statement about this model; 3. it is in
-    date; 4. the model directory is the subject; 5. so says its OpenSSF signature; 6. raw data;
+    date; 4. the model directory is the subject; 5. so says its OpenSSF signature; 6. raw data and
+    suite;
     7. splits; 8. params; 9. threat; 10. gate policy; 11. dvc.lock; 12. environment lock; 13. the
     commit; 14. the outcomes and their Merkle root; 15. the measurements follow from the outcomes;
-    16. the gates find the same again; 17. the registry entry; 18. a spot check, when asked for.
+    16. the gates find the same again; 17. they let the version through; 18. the registry entry;
+    19. a spot check, when asked for.
     """
     signed: list[bytes] = []
     first = _ask(1, "signature", lambda: _signature(ground, signed))
@@ -115,7 +117,10 @@ def _ask(number: int, name: str, question: Callable[[], str]) -> Check:
 def _signature(ground: Ground, signed: list[bytes]) -> str:
     from hardgate.evidence import signing
 
-    found = signing.verify(ground.evidence.read_bytes(), trusted=ground.trusted)
+    try:
+        found = signing.verify(ground.evidence.read_bytes(), trusted=ground.trusted)
+    except IntegrityError as error:
+        raise IntegrityError(f"{ground.evidence.name}: {error}") from error
     signed.append(found.payload)
     return f"{ground.evidence.name} is signed by the trusted key {', '.join(found.keyids)}"
 
@@ -142,7 +147,7 @@ class _Comparison:
         yield "date", self.date
         yield "model directory", self.directory
         yield "model signature", self.model_signature
-        yield "raw data", self.data
+        yield "raw data and suite", self.data
         yield "splits", lambda: self.files(signed.splits)
         yield "params", lambda: _section("params", signed.params, ground.params)
         yield "threat", lambda: _section("threat", signed.threat, ground.threat)
@@ -153,6 +158,7 @@ class _Comparison:
         yield "outcomes", self.outcomes
         yield "measurements", self.measurements
         yield "gates", self.gates
+        yield "decision", self.decision
         yield "registry", self.registry
         if ground.spot is not None:
             spot = ground.spot
@@ -184,9 +190,10 @@ class _Comparison:
         return f"{path.name} is signed by the trusted key {key}"
 
     def data(self) -> str:
-        """Compare the raw files: of the project, or of a package that carries them."""
+        """Compare the raw files, of the project or a package that carries them, and the suite."""
         differences.refuse(differences.of_data(self.signed.data, self.ground.root))
-        return f"as signed: {_names(self.signed.data)}"
+        differences.refuse(differences.of_files((self.signed.suite,), self.ground.root))
+        return f"as signed: {_names((*self.signed.data, self.signed.suite))}"
 
     def files(self, signed: Sequence[FileRecord]) -> str:
         """Compare files below the project's root."""
@@ -248,6 +255,16 @@ class _Comparison:
         differences.refuse(differences.of_findings(self.signed.findings, findings))
         return f"{len(findings)} gates find the same again: {self.signed.decision}"
 
+    def decision(self) -> str:
+        """Require that the gates let this version through: good evidence can say no."""
+        refused = [f for f in self.signed.findings if f.verdict is not Verdict.PASSED]
+        if self.signed.decision != "promotable" or refused:
+            raise IntegrityError(
+                f"the gates refused this version: {', '.join(f.gate for f in refused)}; do not "
+                "use it"
+            )
+        return self.signed.decision
+
     def registry(self) -> str:
         """Compare the registry's entry: another one's evidence cannot be put on this one."""
         signed, found = self.signed.registry, self.ground.registry
@@ -264,7 +281,7 @@ class _Comparison:
 
         root = bytes.fromhex(self.signed.outcomes.merkle_root)
         report = spotcheck.spot_check(
-            self.stored, spot.material, root=root, samples=spot.samples, seed=spot.seed
+            self.stored, spot.material(), root=root, samples=spot.samples, seed=spot.seed
         )
         differences.refuse(report.problems)
         return spotcheck.meaning(report)

@@ -206,7 +206,7 @@ def entries(engine: Engine) -> tuple[Entry, ...]:
     return found
 
 
-def chained(rows: Iterable[Mapping[str, Any]]) -> Iterator[Entry]:
+def chained(rows: Iterable[Mapping[Any, Any]]) -> Iterator[Entry]:
     """Read rows and follow the chain."""
     previous = FIRST
     for number, row in enumerate(rows, start=1):

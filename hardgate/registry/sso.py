@@ -53,7 +53,8 @@ def authenticate() -> Authorization | Response:
     provider = configured(os.environ.get(VARIABLE))
     token = _token(provider)
     if provider is None or token is None:
-        return auth.authenticate_request_basic_auth()
+        by_password: Authorization | Response = auth.authenticate_request_basic_auth()
+        return by_password
     known = getattr(g, identity.SIGNED_ON, None)
     if known is not None:  # MLflow asks several times in one request
         return Authorization("basic", {"username": known.name, "password": ""})

@@ -33,7 +33,6 @@ from hardgate.evidence.statement import RegistryEntry
 from hardgate.registry import approval, artifacts, audit, identity, rules
 from hardgate.registry.approval import Approval, Refusal
 from hardgate.registry.audit import Action
-from hardgate.registry.identity import Caller
 from hardgate.registry.rules import GATE, WATCHER, Rules
 
 SCHEME: Final = "gated+"
@@ -274,17 +273,14 @@ class Gate:
                 return f"the stage {each.current_stage!r} (version {each.version})"
         return None
 
-    def _ask_gate_service(self, what: str) -> Caller:
+    def _ask_gate_service(self, what: str) -> None:
         caller = identity.current()
-        if caller.served and GATE not in caller.roles:
-            raise Refusal(
-                f"{what} is written by the role {GATE} alone, and user {caller.name!r} does not "
-                "hold it",
-                forbidden=True,
-            )
-        if not caller.served and rules.load() is not rules.NONE:
-            raise Refusal(f"{what} is written through the server alone", forbidden=True)
-        return caller
+        if self._rules() is rules.NONE or GATE in caller.roles:
+            return  # without rules nothing can be approved here, and tags are notes
+        raise Refusal(
+            f"{what} is written by the role {GATE} alone; user {caller.name!r} does not hold it",
+            forbidden=True,
+        )
 
     # -- promotion and withdrawal -----------------------------------------------------------------
 
@@ -371,7 +367,7 @@ class Gate:
         """Register a version without the gate's tags, and seal its files."""
         kept = [tag for tag in tags or () if not rules.is_reserved(tag.key)]
         made = super().create_model_version(name, source, run_id, kept, *arguments, **options)  # type: ignore[misc]
-        if identity.current().served:
+        if self._rules() is not rules.NONE:
             uri = self.get_model_version_download_uri(name, made.version)
             try:
                 repository, path = artifacts.locate(uri)
@@ -442,10 +438,10 @@ class Gate:
 
     def _record(self, name: str, version: str, tag: ModelVersionTag) -> None:
         """Take the evidence into the audit; the tag says where in the run's artifacts it lies."""
-        if not identity.current().served:  # no server, no audit: the tag is a note
+        own = self._rules()
+        if own is rules.NONE:
             super().set_model_version_tag(name, version, tag)  # type: ignore[misc]
             return
-        own = self._rules()
         entry, _ = self._entry(name, version)
         content = self._evidence(entry, str(tag.value))
         predicate = approval.opened(content, own)

@@ -196,7 +196,7 @@ def is_alive(process: Process) -> bool:
     try:
         found = psutil.Process(process.pid)
         same = abs(found.create_time() - process.started) < 1
-        return same and found.status() != psutil.STATUS_ZOMBIE
+        return bool(same and found.status() != psutil.STATUS_ZOMBIE)
     except psutil.Error:
         return False
 

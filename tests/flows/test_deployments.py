@@ -59,7 +59,8 @@ def test_a_worker_hardens_with_overrides_one_run_at_a_time(
     prefect("--no-prompt", "deploy", "--all", HARDGATE_PROJECT=str(project.root))
 
     made = {entry.name: entry for entry in dashboard.read_deployments()}
-    assert set(made) == {"credit", "mnist", "diagnosis", "tiny"}
+    assert set(made) == {"credit", "mnist", "diagnosis", "tiny", "watch"}
+    assert made.pop("watch").entrypoint == "flows.release.watch"
     for name, deployment in made.items():
         assert deployment.parameters == {"model": name, "overrides": []}
         assert deployment.concurrency_options.collision_strategy == "CANCEL_NEW"

@@ -50,7 +50,13 @@ def verdicts_of(decision):
 
 
 def test_a_model_trained_the_standard_way_is_refused_for_its_robustness(visited):
-    run = visited.harden("tiny.training.defense={recipe: standard}", "tiny.threat.eps=0.8")
+    run = visited.harden(
+        "tiny.training.defense={recipe: standard}",
+        "tiny.threat.eps=0.8",
+        "tiny.evaluation.attacks.0.step_size=0.4",
+        "tiny.evaluation.curve.attack.step_size=0.8",
+        "tiny.explanation.attack.step_size=0.4",
+    )
     verdicts = verdicts_of(run.decision)
     assert not run.decision.promoted
     assert verdicts["clean_quality/auc"] is Verdict.PASSED

@@ -68,7 +68,9 @@ def keep(content: bytes, path: str) -> FileRecord:
 
 def write_params(params: Params) -> None:
     plain = {key: value for key, value in records.to_plain(params).items() if key != "model"}
-    text = yaml.safe_dump({"models": ["credit", "other"], "credit": plain, "other": plain})
+    path = plain["dataset"]["path"].replace("credit", "other")
+    other = plain | {"dataset": plain["dataset"] | {"path": path}}
+    text = yaml.safe_dump({"models": ["credit", "other"], "credit": plain, "other": other})
     Path("params.yaml").write_text(text)
 
 
@@ -118,6 +120,7 @@ def envelope(run: Run, **changes: Any) -> bytes:
             "files": [{"path": "weights.safetensors", "sha256": examples.sha("w")}],
             "model_signature_sha256": examples.sha("signature"),
             "data": run.dataset.source,
+            "suite": run.dataset.suite,
             "splits": [{"path": run.dataset.test.path, "sha256": run.dataset.test.sha256}],
             "params": statement.section(plain),
             "threat": statement.section(plain["threat"]),
@@ -249,7 +252,7 @@ def test_a_history_of_words_is_an_integrity_error(project: Project) -> None:
     history = keep(b"epoch,loss\n1,nothing\n", "runs/credit/training/history.csv")
     candidate = project.run.candidate.model_copy(update={"history": history})
     chain = project.chain
-    chain.candidate = candidate
+    chain = chain.model_copy(update={"candidate": candidate})
     with pytest.raises(IntegrityError, match=r"history\.csv holds a cell that is no number"):
         _reporting.write(project.run.params, chain, project.decision, project.page)
 
@@ -257,7 +260,8 @@ def test_a_history_of_words_is_an_integrity_error(project: Project) -> None:
 def test_numbers_among_the_plots_are_left_where_they_are(project: Project) -> None:
     csv = keep(b"eps,accuracy\n", "runs/credit/explanation/curve.csv")
     chain = project.chain
-    chain.attributions = project.run.attributions.model_copy(update={"plots": (csv,)})
+    attributions = project.run.attributions.model_copy(update={"plots": (csv,)})
+    chain = chain.model_copy(update={"attributions": attributions})
     _reporting.write(project.run.params, chain, project.decision, project.page)
     assert "Curve" not in project.page.read_text(encoding="utf-8")
 

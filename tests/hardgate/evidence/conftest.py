@@ -125,11 +125,11 @@ def moved(case: Case, root: Path) -> Case:
     def there(path: Path) -> Path:
         return root / path.relative_to(case.ground.root)
 
-    ground, material = case.ground, case.ground.spot.material
+    ground, material = case.ground, case.ground.spot.material()
     attacked = {name: there(path) for name, path in material.attacked.items()}
     material = replace(material, test=there(material.test), attacked=attacked)
     paths = {name: there(path) for name, path in vars(ground).items() if isinstance(path, Path)}
-    spot = replace(ground.spot, material=material)
+    spot = replace(ground.spot, material=lambda: material)
     return replace(case, ground=replace(ground, **paths, spot=spot), private=there(case.private))
 
 
@@ -146,6 +146,7 @@ def build(root: Path, *, model: str = "tiny") -> Case:
     save_file({"weight": WEIGHT}, directory / "data" / "weights.safetensors")
     (directory / "MLmodel").write_text(f"flavors: {{}} # {model}\n")
     (root / "raw.csv").write_bytes(b"a,b\n1,2\n")
+    (root / "suite.json").write_text('{"name": "tiny"}\n')
     (root / "requirements.lock").write_text("numpy==2.4.6\n")
 
     threat = Threat(norm="Linf", eps=EPS, access="white-box", queries=10)
@@ -188,6 +189,7 @@ def build(root: Path, *, model: str = "tiny") -> Case:
         files=statement.files_of(directory),
         model_signature_sha256=signature_sha256,
         data=(record(root, "raw.csv"),),
+        suite=record(root, "suite.json"),
         splits=(FileRecord(path=split.path, sha256=split.sha256),),
         params=statement.section(PARAMS),
         threat=statement.section(PARAMS["threat"]),
@@ -233,7 +235,7 @@ def build(root: Path, *, model: str = "tiny") -> Case:
         registry=registry,
         judge=judge,
         now=NOW,
-        spot=verification.Spot(material, samples=10, seed=3),
+        spot=verification.Spot(lambda: material, samples=10, seed=3),
     )
     return Case(ground, predicate, private)
 

@@ -20,7 +20,7 @@ def stored(case: Any) -> outcomes.Stored:
 
 @pytest.fixture
 def material(case: Any) -> spotcheck.Material:
-    return case.ground.spot.material
+    return case.ground.spot.material()
 
 
 def check(

@@ -23,7 +23,7 @@ NAMES = [
     "date",
     "model directory",
     "model signature",
-    "raw data",
+    "raw data and suite",
     "splits",
     "params",
     "threat",
@@ -34,6 +34,7 @@ NAMES = [
     "outcomes",
     "measurements",
     "gates",
+    "decision",
     "registry",
     "spot check",
 ]
@@ -67,7 +68,8 @@ def test_without_a_spot_check_the_list_ends_with_the_registry(case: Any) -> None
     [
         ("model/data/weights.safetensors", {"model directory", "model signature"}, "weights"),
         ("model/MLmodel", {"model directory", "model signature"}, "MLmodel"),
-        ("raw.csv", {"raw data"}, "raw.csv"),
+        ("raw.csv", {"raw data and suite"}, "raw.csv"),
+        ("suite.json", {"raw data and suite"}, "suite.json"),
         ("runs/test.safetensors", {"splits", "spot check"}, "test.safetensors"),
         ("requirements.lock", {"environment"}, "requirements.lock"),
         (

@@ -283,6 +283,7 @@ def predicate_of(version: Version, **changes: Any) -> Predicate:
             "files": [{"path": path, "sha256": digest} for path, digest in files.items()],
             "model_signature_sha256": SHA,
             "data": [FileRecord(path=Path("data/x.csv"), sha256=SHA)],
+            "suite": FileRecord(path=Path("expectations/x.json"), sha256=SHA),
             "splits": [FileRecord(path=Path("runs/x/test"), sha256=SHA)],
             "params": statement.section({}),
             "threat": statement.section({}),
