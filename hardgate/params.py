@@ -12,9 +12,9 @@ import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import NonNegativeInt, PositiveInt, ValidationError
+from pydantic import Field, ValidationError
 
 from hardgate import augmentations, files, params_file, probes, provenance, records, region
 from hardgate.attribution import Explaining
@@ -46,7 +46,7 @@ _QUOTES = "'"  # around names in pydantic's messages
 class Promotion(Record):
     """The policy, and how long its verdict holds."""
 
-    valid_days: PositiveInt
+    valid_days: Annotated[int, Field(ge=1, le=3650)]  # ten years: no verdict holds longer
     second_factor: bool = False  # the approver's login needs one
     gates: Policy
 
@@ -55,7 +55,7 @@ class Params(Record):
     """One model's section, whole."""
 
     model: str
-    seed: NonNegativeInt
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)]  # what every library's generator takes
     dataset: Dataset
     threat: Threat
     validation: Shares
