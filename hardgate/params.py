@@ -16,7 +16,16 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
-from hardgate import augmentations, files, params_file, probes, provenance, records, region
+from hardgate import (
+    augmentations,
+    files,
+    params_file,
+    policy,
+    probes,
+    provenance,
+    records,
+    region,
+)
 from hardgate.attribution import Explaining
 from hardgate.augmentations import Augmenting
 from hardgate.datasets import Dataset
@@ -92,6 +101,7 @@ class Params(Record):
                 self.explanation.attack.check(spec, self.threat)
         with _of("evaluation"):
             probes.plan(self.evaluation, spec, self.threat)
+        policy.check(self.promotion.gates, self.evaluation, spec)
 
 
 @contextmanager
