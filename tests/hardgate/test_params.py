@@ -32,7 +32,10 @@ BORROWERS = table(("income", False), ("debt", True))
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
+def path(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    monkeypatch.setenv("HARDGATE_HOME", str(tmp_path_factory.mktemp("state")))
     copy = tmp_path / "params.yaml"
     copy.write_text(TEXT, encoding="utf-8")
     return copy
