@@ -20,6 +20,7 @@ from hardgate.errors import ParamsError
 
 FILE = Path("params.yaml")
 EXAMPLE = "credit.threat.eps=0.1"
+_ABSENT = object()
 
 
 def text_of(path: Path = FILE) -> str:
@@ -157,9 +158,6 @@ def _put_back(text: str, parts: Sequence[str], was: Any, spelled: str, path: Pat
         if _is(changed, wanted):
             return changed
     raise ParamsError(f"{path}: the override of {key} cannot be taken back; do it by hand")
-
-
-_ABSENT = object()
 
 
 def _look_up(place: Any, parts: Sequence[str]) -> Any:

@@ -172,7 +172,8 @@ def _categories_of(series: pd.Series[Any], train_rows: Rows, source: str) -> tup
     trained = _in_order(pd.unique(series.iloc[train_rows].dropna()))
     if not trained:
         raise _nothing_in(series.name, source)
-    strange = [value for value in pd.unique(series.dropna()) if as_label(value) not in set(trained)]
+    known = set(trained)
+    strange = [value for value in pd.unique(series.dropna()) if as_label(value) not in known]
     _refuse(
         series.isin(strange).to_numpy(np.bool_),
         series,
