@@ -67,11 +67,6 @@ def read_spec(directory: Path) -> InputSpec:
     return records.read(Blueprint, directory / ARCHITECTURE).input
 
 
-def read_architecture(directory: Path) -> Architecture:
-    """Read how the model is built."""
-    return records.read(Blueprint, directory / ARCHITECTURE).architecture
-
-
 def build(architecture: Architecture, spec: InputSpec) -> nn.Module:
     """Build an untrained network, laid out in memory as the processor likes it.
 

@@ -12,11 +12,21 @@ import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import NonNegativeInt, PositiveInt, ValidationError
+from pydantic import Field, ValidationError
 
-from hardgate import augmentations, files, params_file, probes, provenance, records, region
+from hardgate import (
+    augmentations,
+    files,
+    overrides,
+    params_file,
+    policy,
+    probes,
+    provenance,
+    records,
+    region,
+)
 from hardgate.attribution import Explaining
 from hardgate.augmentations import Augmenting
 from hardgate.datasets import Dataset
@@ -46,7 +56,7 @@ _QUOTES = "'"  # around names in pydantic's messages
 class Promotion(Record):
     """The policy, and how long its verdict holds."""
 
-    valid_days: PositiveInt
+    valid_days: Annotated[int, Field(ge=1, le=3650)]  # ten years: no verdict holds longer
     second_factor: bool = False  # the approver's login needs one
     gates: Policy
 
@@ -55,7 +65,7 @@ class Params(Record):
     """One model's section, whole."""
 
     model: str
-    seed: NonNegativeInt
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)]  # what every library's generator takes
     dataset: Dataset
     threat: Threat
     validation: Shares
@@ -92,6 +102,7 @@ class Params(Record):
                 self.explanation.attack.check(spec, self.threat)
         with _of("evaluation"):
             probes.plan(self.evaluation, spec, self.threat)
+        policy.check(self.promotion.gates, self.evaluation, spec)
 
 
 @contextmanager
@@ -125,11 +136,8 @@ def override(model: str, assignments: Sequence[str], path: Path = FILE) -> Param
 
     Nothing is written unless the whole section is still valid.
     """
-    text = params_file.text_of(path)
-    params_file.section(params_file.parse(text, path), model, path)
-    for assignment in assignments:
-        text = params_file.assign(text, model, assignment, path)
-    params = _validated(model, text, path)
+    overrides.recover(path)
+    text, params = _assigned(model, assignments, params_file.text_of(path), path)
     if assignments:
         files.write_text(path, text)
     return params
@@ -137,14 +145,29 @@ def override(model: str, assignments: Sequence[str], path: Path = FILE) -> Param
 
 @contextmanager
 def overridden(model: str, assignments: Sequence[str], path: Path = FILE) -> Iterator[Params]:
-    """Override for the length of the block, then put the file back as it was."""
-    before = path.read_bytes() if assignments else b""
-    params = override(model, assignments, path)
-    try:
-        yield params
-    finally:
-        if assignments:
-            files.write_bytes(path, before)
+    """Override for the length of the block, then take the overrides back.
+
+    Raises
+    ------
+    UnavailableError
+        If another run has overrides in force; names its process.
+    """
+    if not assignments:
+        yield override(model, (), path)
+        return
+    with overrides.alone(path):
+        before = params_file.text_of(path)
+        after, params = _assigned(model, assignments, before, path)
+        with overrides.in_force(assignments, before=before, after=after, path=path):
+            yield params
+
+
+def _assigned(model: str, assignments: Sequence[str], text: str, path: Path) -> tuple[str, Params]:
+    """Put assignments into the text; give it and the section it then holds."""
+    params_file.section(params_file.parse(text, path), model, path)
+    for assignment in assignments:
+        text = params_file.assign(text, model, assignment, path)
+    return text, _validated(model, text, path)
 
 
 def _validated(model: str, text: str, path: Path) -> Params:

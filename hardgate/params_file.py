@@ -20,6 +20,7 @@ from hardgate.errors import ParamsError
 
 FILE = Path("params.yaml")
 EXAMPLE = "credit.threat.eps=0.1"
+_ABSENT = object()
 
 
 def text_of(path: Path = FILE) -> str:
@@ -119,6 +120,56 @@ def assign(text: str, model: str, assignment: str, path: Path = FILE) -> str:
     raise ParamsError(f"{key} cannot be changed from the command line; change it in {path}")
 
 
+def undo(
+    text: str, assignments: Sequence[str], *, before: str, after: str, path: Path = FILE
+) -> str:
+    """Take assignments back in a text that was changed since; a third value stays.
+
+    Parameters
+    ----------
+    before, after
+        The text without and with the assignments.
+
+    Raises
+    ------
+    ParamsError
+        If the text is no longer YAML, or a value cannot be put back; names it.
+    """
+    keys = {assignment.partition("=")[0] for assignment in assignments}
+    for key in sorted(keys, key=len):  # a section first, then what is in it
+        parts = key.split(".")
+        now, was, became = (_look_up(parse(t, path), parts) for t in (text, before, after))
+        if now == became != was:
+            text = _put_back(text, parts, was, _spelled(before, parts), path)
+    return text
+
+
+def _put_back(text: str, parts: Sequence[str], was: Any, spelled: str, path: Path) -> str:
+    key, wanted = ".".join(parts), parse(text, path)
+    place = _step_down(wanted, parts[:-1], key, path)
+    position = _position(place, parts[-1], key, path)
+    if was is _ABSENT:
+        del place[position]
+        tries = [_cut(text, parts)]
+    else:
+        place[position] = was
+        tries = [_put(text, parts, words) for words in (spelled, json.dumps(was, default=str))]
+    for changed in tries:
+        if _is(changed, wanted):
+            return changed
+    raise ParamsError(f"{path}: the override of {key} cannot be taken back; do it by hand")
+
+
+def _look_up(place: Any, parts: Sequence[str]) -> Any:
+    """Give the value that ``parts`` lead to, if they lead anywhere."""
+    for part in parts:
+        try:
+            place = place[int(part)] if isinstance(place, list) else place[part]
+        except (KeyError, IndexError, TypeError, ValueError):
+            return _ABSENT
+    return place
+
+
 def _yaml() -> YAML:
     return YAML(typ="safe", pure=True)  # builds plain values only, never objects
 
@@ -187,6 +238,32 @@ def _put(text: str, parts: Sequence[str], spelled: str) -> str:
     at = len(text) if at < 0 else at
     indent = " " * node.value[0][0].start_mark.column
     return f"{text[:at]}\n{indent}{parts[-1]}: {spelled}{text[at:]}"
+
+
+def _spelled(text: str, parts: Sequence[str]) -> str:
+    """Give a value as it is written."""
+    node = _yaml().compose(text)
+    for part in parts:
+        node = node and _child(node, part)
+    return text[node.start_mark.index : _end(node)] if node else ""
+
+
+def _cut(text: str, parts: Sequence[str]) -> str:
+    """Take out what :func:`_put` has added: a line, or an item and its comma."""
+    node = _yaml().compose(text)
+    for part in parts[:-1]:
+        node = _child(node, part)
+    names = [str(key.value) for key, _ in node.value]
+    at = names.index(parts[-1])
+    key, value = node.value[at]
+    start, end = key.start_mark.index, _end(value)
+    if not node.flow_style:
+        start, end = text.rindex("\n", 0, start), text.find("\n", end)
+    elif at:
+        start = _end(node.value[at - 1][1])
+    elif len(names) > 1:
+        end = node.value[1][0].start_mark.index
+    return f"{text[:start]}{text[end:] if end >= 0 else ''}"
 
 
 def _child(node: Node, part: str) -> Any:

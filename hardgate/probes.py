@@ -51,6 +51,18 @@ class Curve(Record):
     attack: Attack
     samples: PositiveInt
 
+    @model_validator(mode="after")
+    def _points_have_names_of_their_own(self) -> Self:
+        named: dict[str, float] = {}
+        for factor in self.factors:
+            name = measurements.curve(factor)
+            if name in named:
+                raise ValueError(
+                    f"the factors {named[name]!r} and {factor!r} are both {factor:g}; keep one"
+                )
+            named[name] = factor
+        return self
+
 
 class CorruptionSweep(Record):
     """Which severities of every corruption are measured, on how many test images."""

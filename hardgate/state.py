@@ -61,31 +61,41 @@ def exclusive(model: str) -> Iterator[None]:
     if model in _held.get():
         yield
         return
-    path = room("locks") / f"{quote(model, safe='')}.lock"
-    with _usable(path):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        _lock(descriptor, model)
+    with locked(
+        f"{quote(model, safe='')}.lock",
+        busy=f"another run of {model} is under way",
+        advice="wait for it, or stop it first",
+    ):
         token = _held.set(_held.get() | {model})
         try:
             yield
         finally:
             _held.reset(token)
+
+
+@contextmanager
+def locked(name: str, *, busy: str, advice: str) -> Iterator[None]:
+    """Hold the lock ``name`` for the length of the block; within it, it is taken as elsewhere.
+
+    Raises
+    ------
+    UnavailableError
+        If it is taken: says ``busy``, by which process, and ``advice``.
+    """
+    path = room("locks") / name
+    with _usable(path):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.read(descriptor, 32).decode() or "unknown"
+            raise UnavailableError(f"{busy} (process {holder}); {advice}") from error
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        yield
     finally:
         os.close(descriptor)
-
-
-def _lock(descriptor: int, model: str) -> None:
-    """Lock an open file and write into it who did."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        holder = os.read(descriptor, 32).decode() or "unknown"
-        raise UnavailableError(
-            f"another run of {model} is under way (process {holder}); wait for it, or stop it first"
-        ) from error
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, str(os.getpid()).encode(), 0)
 
 
 @contextmanager

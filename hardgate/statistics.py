@@ -57,25 +57,6 @@ def share(outcomes: NDArray[np.bool_]) -> Measurement:
     return wilson(int(np.count_nonzero(outcomes)), len(outcomes))
 
 
-def bootstrap(
-    statistic: Callable[[NDArray[np.intp]], float], samples: int, *, seed: int
-) -> Measurement:
-    """Measure any statistic of row indices with a percentile bootstrap 95 % interval.
-
-    Parameters
-    ----------
-    statistic
-        Maps row indices, shape ``(samples,)``, to a number; NaN means the resample cannot be
-        judged (one class only) and is left out.
-    """
-    generator = np.random.default_rng(seed)
-    value = float(statistic(np.arange(samples)))
-    draws = np.array(
-        [statistic(generator.integers(0, samples, samples)) for _ in range(RESAMPLES)], float
-    )
-    return _percentiles(value, draws, samples)
-
-
 def bootstrap_means(
     columns: NDArray[np.float64],
     statistics: Mapping[Name, Statistic],

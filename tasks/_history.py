@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import yaml
 
 from hardgate import params as settings
-from hardgate import progress, provenance
+from hardgate import progress
 from hardgate.errors import IntegrityError, UnavailableError
 from hardgate.params import Params
 from hardgate.records import Record
@@ -90,11 +90,6 @@ def locked(model: str) -> dict[str, Any]:
         return {name: entry for name, entry in stages.items() if name.endswith(f"@{model}")}
     except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
         raise IntegrityError(f"{LOCK} cannot be read: {error}; run dvc repro") from error
-
-
-def locked_sha256(model: str) -> str:
-    """Digest that part."""
-    return provenance.sha256_json(locked(model))
 
 
 def once(stage: str, params: Params, read: Callable[[str], R], run: Callable[[], R]) -> R:

@@ -5,13 +5,16 @@ The library's tests look at each error where it arises; these look at it where a
 
 from __future__ import annotations
 
+import csv
 import gzip
 import os
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,9 +22,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import safetensors
 import yaml
 
-from hardgate import provenance, state
+from hardgate import checkpoints, provenance, state
+from hardgate.checkpoints import Journey
+from hardgate.monitors import Epoch
 from hardgate.records import Decision
 
 if TYPE_CHECKING:
@@ -302,24 +308,45 @@ def test_a_server_that_does_not_answer_is_named_before_the_work(
     assert not (project.root / "runs").exists()
 
 
+LONG = 60  # epochs: time enough to be killed after the first and before the last
+
+
 @pytest.mark.slow
 def test_a_killed_run_goes_on_to_the_end_of_an_unbroken_one(
-    project: Project, _hardened: Project
+    project: Project, tmp_path: Path
 ) -> None:
-    with project.start("harden", "tiny") as process:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if line.startswith("training"):
-                break
-        process.send_signal(signal.SIGKILL)
-    assert process.returncode == -signal.SIGKILL
+    setting("training.epochs", LONG)(project)
+    setting("training.early_stopping.patience", LONG)(project)
+    setting("training.overfitting", {"catastrophic": 1, "robust": 1, "evaluations": LONG})(project)
+    unbroken = type(project)(tmp_path / "unbroken")
+    shutil.copytree(project.root, unbroken.root, symlinks=True)
+    before = killed_in_training(project)
+    assert 0 < len(before) < LONG
     done = project.hardgate("harden", "tiny", "--json")
-    assert done.returncode == 0, done.stderr
+    assert done.returncode in {0, REFUSED}, done.stderr
     assert "validation: up to date" in done.stderr
-    unbroken = Decision.model_validate_json(
-        (_hardened.run("promotion") / "decision.json").read_text()
-    )
-    assert Decision.model_validate_json(done.stdout).findings == unbroken.findings
+    with (project.run("training") / "history.csv").open(newline="") as file:
+        lasted = [float(row["seconds"]) for row in csv.DictReader(file)]
+    assert len(lasted) == LONG
+    assert lasted[: len(before)] == [epoch.seconds for epoch in before]  # not trained again
+    whole = unbroken.hardgate("harden", "tiny", "--json")
+    assert whole.returncode == done.returncode, whole.stderr
+    findings = [Decision.model_validate_json(run.stdout).findings for run in (done, whole)]
+    assert findings[0] == findings[1]
+
+
+def killed_in_training(project: Project) -> tuple[Epoch, ...]:
+    """Harden, and kill the run as soon as it has left a checkpoint; give the epochs in it."""
+    checkpoint = project.home / "checkpoints" / "tiny.safetensors"
+    with project.start("harden", "tiny") as process:
+        deadline = time.monotonic() + 300
+        while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        said = process.communicate()
+    assert process.returncode == -signal.SIGKILL, said
+    with safetensors.safe_open(checkpoint, framework="pt") as file:
+        return Journey.model_validate_json(file.metadata()[checkpoints.HEADER]).history
 
 
 @contextmanager
@@ -336,21 +363,21 @@ def flipped(path: Path) -> Iterator[None]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("file", "next_stage"),
+    ("file", "next_stage", "advice"),
     [
-        ("validation/train.safetensors", "augmentation"),
-        ("augmentation/train.safetensors", "training"),
-        ("training/model/weights.safetensors", "evaluation"),
+        ("validation/train.safetensors", "augmentation", "run the stage that writes it again"),
+        ("augmentation/train.safetensors", "training", "run the stage that writes it again"),
+        ("training/model/weights.safetensors", "evaluation", "run the training stage again"),
     ],
 )
 def test_a_damaged_file_of_an_earlier_stage_is_named(
-    hardened: Project, door: Door, file: str, next_stage: str
+    hardened: Project, door: Door, file: str, next_stage: str, advice: str
 ) -> None:
     with flipped(hardened.root / "runs" / "tiny" / file):
         ended = door(hardened, next_stage)
     assert ended.status == FAILED
     assert f"runs/tiny/{file}" in ended.err
-    assert "run hardgate harden tiny" in ended.err or "run" in ended.err
+    assert advice in ended.err
 
 
 @pytest.mark.slow

@@ -75,7 +75,6 @@ def augment(
     region: Region,
     device: torch.device,
     seed: int,
-    champion: nn.Module | None = None,
 ) -> tuple[Samples, tuple[Tally, ...]]:
     """Add what every member makes to the training split.
 
@@ -83,8 +82,6 @@ def augment(
     ----------
     samples
         The training split; it comes first in the result, unchanged.
-    champion
-        A model in evaluation mode to use instead of training a surrogate.
 
     Raises
     ------
@@ -97,8 +94,6 @@ def augment(
 
     @functools.cache
     def model() -> nn.Module:
-        if champion is not None:
-            return champion
         if section.surrogate is None:
             raise ParamsError("augmentation.surrogate is missing; a member asks for it")
         return surrogate.train(section.surrogate, spec, region, samples, seed=seed, device=device)

@@ -21,8 +21,8 @@ from hardgate.threat import Threat
 class Context:
     """The data's description, the threat, and a model to attack and to ask for labels.
 
-    ``surrogate`` gives a standard-trained model or the current champion; it is trained or loaded
-    at the first call, so that augmentations without need of it cost nothing.
+    ``surrogate`` gives a standard-trained model; it is trained at the first call, so that
+    augmentations without need of it cost nothing.
     """
 
     spec: InputSpec

@@ -97,12 +97,13 @@ def _apart(role: str, names: Iterable[str], other: str, others: Iterable[str]) -
 
 
 def encode(raw: Raw, train_rows: Rows, roles: Roles) -> Encoded:
-    """Encode all rows; the columns' statistics are those of the training rows alone.
+    """Encode all rows; the columns' statistics and categories are those of the training rows alone.
 
     Raises
     ------
     DataError
-        If a cell cannot be what its column says; names the column and the first rows.
+        If a cell cannot be what its column says, or holds a category that no training row has;
+        names the column and the first rows.
     """
     source = str(raw.files[0].path)
     target = raw.frame[roles.target]
@@ -113,7 +114,9 @@ def encode(raw: Raw, train_rows: Rows, roles: Roles) -> Encoded:
     for at, name in enumerate(raw.inputs):
         series = raw.frame[name]
         kind = _type_of(name, roles)
-        categories = _in_order(pd.unique(series.dropna())) if name in roles.categorical else ()
+        categories: tuple[str, ...] = ()
+        if kind is ColumnType.CATEGORICAL:
+            categories = _categories_of(series, train_rows, source)
         inputs[:, at] = _column(series, kind, categories, source)
         columns.append(_describe(inputs[train_rows, at], name, kind, categories, roles, source))
     spec = TableInput(kind="table", columns=tuple(columns), classes=classes)
@@ -158,6 +161,33 @@ def encode_labels(
 def classes_of(target: pd.Series[Any]) -> tuple[str, ...]:
     """List the classes as text: by number when all are numbers, else by letter."""
     return _in_order(pd.unique(target.dropna()))
+
+
+def _categories_of(series: pd.Series[Any], train_rows: Rows, source: str) -> tuple[str, ...]:
+    """List the categories of the training rows, and refuse rows elsewhere that have another.
+
+    A list of all rows' categories would tell the model, and augmentation, what is in the test
+    split; and what was never trained on is answered at random.
+    """
+    trained = _in_order(pd.unique(series.iloc[train_rows].dropna()))
+    if not trained:
+        raise _nothing_in(series.name, source)
+    known = set(trained)
+    strange = [value for value in pd.unique(series.dropna()) if as_label(value) not in known]
+    _refuse(
+        series.isin(strange).to_numpy(np.bool_),
+        series,
+        source,
+        "is a category that no training row has; merge rare categories, add rows, or list the "
+        "column under ignore",
+    )
+    return trained
+
+
+def _nothing_in(name: object, source: str) -> DataError:
+    return DataError(
+        f"{source}: column {name!r} has no value in the training split; list it under ignore"
+    )
 
 
 def _in_order(values: Iterable[Any]) -> tuple[str, ...]:
@@ -242,14 +272,12 @@ def _describe(
     """Take a column's statistics on the training rows."""
     known = train[~np.isnan(train)].astype(np.float64)
     if kind is ColumnType.CATEGORICAL:
-        mean, scale, low, high = 0.0, 1.0, 0.0, max(len(categories) - 1.0, 0.0)
+        mean, scale, low, high = 0.0, 1.0, 0.0, len(categories) - 1.0
     elif len(known):
         mean, low, high = float(known.mean()), float(known.min()), float(known.max())
         scale = float(known.std()) if low < high else 1.0
-    if not len(known) or (kind is ColumnType.CATEGORICAL and not categories):
-        raise DataError(
-            f"{source}: column {name!r} has no value in the training split; list it under ignore"
-        )
+    else:
+        raise _nothing_in(name, source)
     return Column(
         name=name,
         type=kind,

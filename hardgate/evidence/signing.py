@@ -80,6 +80,11 @@ def open_signer(
     if scheme == FILE_SCHEME:
         return _open_file(Path(rest), trusted)
     public = public_keys(trusted)
+    if keyid is None:
+        raise IntegrityError(
+            f"HARDGATE_SIGNER_KEYID must name the key of the {scheme} signer, one of those in "
+            f"{trusted}: {_list(public)}; for a key file write {FILE_SCHEME}:<path>"
+        )
     if keyid not in public:
         raise IntegrityError(
             f"the key {keyid} of the {scheme} signer is not in {trusted}, which holds "

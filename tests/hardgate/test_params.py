@@ -8,16 +8,34 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hardgate import params
+from hardgate import params, policy
 from hardgate.errors import ParamsError
-from hardgate.records import Column, ColumnType, TableInput
+from hardgate.records import Column, ColumnType, ImageInput, InputSpec, TableInput
 
-TINY = Path(__file__).parents[1] / "tiny" / "params.yaml"
+ROOT = Path(__file__).parents[2]
+TINY = ROOT / "tests" / "tiny" / "params.yaml"
 TEXT = TINY.read_text(encoding="utf-8")
 
 
+def table(*columns: tuple[str, bool]) -> TableInput:
+    """Describe a table of numbers by its columns' names, and whether they are sensitive."""
+    described = [
+        Column(
+            name=name, type=ColumnType.REAL, sensitive=sensitive, mean=0, scale=1, low=-1, high=1
+        )
+        for name, sensitive in columns
+    ]
+    return TableInput(kind="table", columns=tuple(described), classes=("0", "1"))
+
+
+BORROWERS = table(("income", False), ("debt", True))
+
+
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
+def path(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    monkeypatch.setenv("HARDGATE_HOME", str(tmp_path_factory.mktemp("state")))
     copy = tmp_path / "params.yaml"
     copy.write_text(TEXT, encoding="utf-8")
     return copy
@@ -162,9 +180,17 @@ def test_a_misspelt_member_is_answered_with_those_there_are(
         ("tiny.dataset.path=data/tiny/../x.csv", "which is not below data/tiny/"),
         ("tiny.training.epochs=0", "epochs = 0: Input should be greater than 0"),
         ("tiny.seed=-1", "seed = -1: Input should be greater than or equal to 0"),
+        (f"tiny.seed={2**32}", "seed = 4294967296: Input should be less than or equal to 42949672"),
+        ("tiny.promotion.valid_days=0", "valid_days = 0: Input should be greater than or equal to"),
+        ("tiny.promotion.valid_days=3651", "valid_days = 3651: Input should be less than or equal"),
         ("tiny.validation.test=1", "validation.test = 1: Input should be less than 1"),
         ("tiny.dataset.sha256=zz", "sha256 = 'zz': String should match pattern"),
         ("tiny.promotion.gates=[]", "gates = []: Tuple should have at least 1 item"),
+        (
+            "tiny.evaluation.curve.factors=[1, 2, 1.0000001]",
+            "the factors 1.0 and 1.0000001 are both 1; keep one",
+        ),
+        ("tiny.evaluation.curve.factors=[2, 2]", "the factors 2.0 and 2.0 are both 2; keep one"),
         ("tiny.threat=3", "tiny.threat = 3: Input should be a valid"),
         ("tiny.model=other", "tiny.model is not a known key; the section's name is it"),
     ],
@@ -234,19 +260,91 @@ def test_a_digest_does_not_depend_on_comments_order_or_spelling(path: Path) -> N
         ("training.architecture={name: small-cnn}", "small-cnn"),
         ("augmentation.members=[{name: corruption, share: 1, severities: [1]}]", "is for images"),
         ("threat.columns={age: {}}", "threat.columns.age: the table has no such column"),
+        ("promotion.gates.2.attack=wurst_case", "promotion.gates.2.attack = 'wurst_case': eval"),
         ("threat.eps=500", "threat.eps: 500 standard deviations cover the whole range"),
     ],
 )
 def test_what_does_not_fit_the_data_is_refused_before_anything_is_trained(
     path: Path, assignment: str, said: str
 ) -> None:
-    columns = [
-        Column(name=name, type=ColumnType.REAL, mean=0, scale=1, low=-1, high=1)
-        for name in ("income", "debt")
-    ]
-    spec = TableInput(kind="table", columns=tuple(columns), classes=("0", "1"))
-    params.load("tiny", path).check(spec, train=80, test=40)
+    params.load("tiny", path).check(BORROWERS, train=80, test=40)
     changed = params.override("tiny", [f"tiny.{assignment}"], path)
     with pytest.raises(ParamsError) as raised:
-        changed.check(spec, train=80, test=40)
+        changed.check(BORROWERS, train=80, test=40)
     assert said in str(raised.value)
+
+
+PICTURES = ImageInput(kind="images", shape=(1, 8, 8), classes=("0", "1"), mean=(0,), scale=(1,))
+FAIR = "{positive: '1', min_group: 9, bins: {debt: [0]}}"
+ASKED = {
+    "robust_auc": "{kind: robust_auc, attack: %s, bound: 0.6, min_samples: 9}",
+    "robust_accuracy": "{kind: robust_accuracy, attack: %s, bound: 0.6, min_samples: 9}",
+    "fairness": "{kind: fairness, column: %s, difference: demographic_parity, "
+    "under_attack: false, bound: 0.1, min_samples: 9}",
+    "corruption": "{kind: corruption, bound: 0.6, min_samples: 9}",
+}
+SWEEP = "{severities: [1], samples: 9}"
+
+
+@pytest.mark.parametrize(
+    ("gate", "evaluation", "spec", "said"),
+    [
+        (
+            ASKED["robust_auc"] % "wurst_case",
+            {},
+            BORROWERS,
+            "promotion.gates.2.attack = 'wurst_case': evaluation measures constrained-pgd, "
+            "constrained-search, worst_case; did you mean worst_case?",
+        ),
+        (ASKED["robust_accuracy"] % "constrained-pdg", {}, BORROWERS, "mean constrained-pgd?"),
+        (ASKED["robust_accuracy"] % "pgd", {}, BORROWERS, "gates.2.attack = 'pgd'"),
+        (
+            ASKED["fairness"] % "debts",
+            {"fairness": FAIR},
+            BORROWERS,
+            "promotion.gates.2.column = 'debts': evaluation compares groups of debt; did you mean",
+        ),
+        (ASKED["fairness"] % "income", {"fairness": FAIR}, BORROWERS, "compares groups of debt"),
+        (ASKED["fairness"] % "debt", {}, BORROWERS, "evaluation compares groups of nothing"),
+        (ASKED["fairness"] % "debt", {"fairness": FAIR}, PICTURES, "compares groups of nothing"),
+        (ASKED["corruption"], {}, PICTURES, "promotion.gates.2.kind = 'corruption': evaluation"),
+        (ASKED["corruption"], {"corruptions": SWEEP}, BORROWERS, "for a table remove the gate"),
+        (ASKED["robust_auc"] % "worst_case", {}, BORROWERS, None),
+        (ASKED["robust_auc"] % "constrained-search", {}, BORROWERS, None),
+        (ASKED["fairness"] % "debt", {"fairness": FAIR}, BORROWERS, None),
+        (ASKED["corruption"], {"corruptions": SWEEP}, PICTURES, None),
+    ],
+)
+def test_a_gate_that_asks_for_what_nobody_measures_is_refused_before_the_run(
+    path: Path, gate: str, evaluation: dict[str, str], spec: InputSpec, said: str | None
+) -> None:
+    assignments = [f"tiny.evaluation.{key}={value}" for key, value in evaluation.items()]
+    read = params.override("tiny", [*assignments, f"tiny.promotion.gates.2={gate}"], path)
+    if said is None:
+        policy.check(read.promotion.gates, read.evaluation, spec)
+        return
+    with pytest.raises(ParamsError) as raised:
+        policy.check(read.promotion.gates, read.evaluation, spec)
+    assert said in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("section", "spec"),
+    [
+        ("credit", [("SEX", True), ("EDUCATION", True), ("MARRIAGE", True), ("AGE", True)]),
+        ("mnist", None),
+        ("diagnosis", [("mean radius", False)]),
+        ("churn", [("months", False), ("age", True)]),
+    ],
+)
+def test_the_policies_of_the_project_and_of_the_tutorial_ask_for_what_is_measured(
+    tmp_path: Path, section: str, spec: list[tuple[str, bool]] | None
+) -> None:
+    written = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    tutorial = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
+    churn = re.search(r"^(churn: .*?)^```", tutorial, re.DOTALL | re.MULTILINE)
+    assert churn is not None
+    path = tmp_path / "params.yaml"
+    path.write_text(written.replace("diagnosis]", "diagnosis, churn]") + "\n" + churn[1])
+    read = params.load(section, path)
+    policy.check(read.promotion.gates, read.evaluation, table(*spec) if spec else PICTURES)

@@ -64,6 +64,58 @@ def test_nothing_but_the_value_changes(assignment: str, before: str, after: str)
     assert put(assignment) == TEXT.replace(before, after)
 
 
+CHANGES = [
+    ["one.seed=11"],
+    ["one.threat.eps=4/255", "one.threat.norm=L2"],
+    ["one.threat.access=white"],
+    ["one.threat.access=white", "one.threat.queries=3"],
+    ["one.threat={access: white}"],
+    ["one.threat={access: white}", "one.threat.access=black"],
+    ["one.threat.access=white", "one.threat={access: black}"],
+    ["one.relations.1=e <= f"],
+    ["one.members.1.share=0.2", "one.members.0.share=0.9"],
+    ["one.extra={a: [1, 2]}"],
+]
+
+
+@pytest.mark.parametrize("assignments", CHANGES, ids=str)
+def test_what_was_assigned_is_taken_back_and_what_else_was_changed_stays(
+    assignments: list[str],
+) -> None:
+    after = TEXT
+    for assignment in assignments:
+        after = put(assignment, after)
+    person = ("seed: 8", "seed: 9 # mine")
+    kept = params_file.undo(after.replace(*person), assignments, before=TEXT, after=after)
+    assert kept == TEXT.replace(*person)
+
+
+@pytest.mark.parametrize("assignment", ["one.relations=[]", "one.empty=3"])
+def test_a_list_of_lines_and_an_empty_value_come_back_as_values(assignment: str) -> None:
+    after = put(assignment)
+    kept = params_file.undo(after.replace("lucky", "mine"), [assignment], before=TEXT, after=after)
+    assert params_file.parse(kept) == params_file.parse(TEXT)
+    assert "seed: 7 # mine" in kept
+
+
+@pytest.mark.parametrize(
+    ("mine", "yours"), [("seed: 11 ", "seed: 12 "), ("  seed: 11 # lucky\n", "")]
+)
+def test_what_a_person_has_changed_again_or_removed_is_not_taken_back(
+    mine: str, yours: str
+) -> None:
+    after = put("one.seed=11")
+    changed = after.replace(mine, yours)
+    assert changed != after
+    assert params_file.undo(changed, ["one.seed=11"], before=TEXT, after=after) == changed
+
+
+def test_a_text_that_is_no_longer_yaml_is_not_touched() -> None:
+    after = put("one.seed=11")
+    with pytest.raises(ParamsError, match="is not YAML"):
+        params_file.undo(after + "one: [", ["one.seed=11"], before=TEXT, after=after)
+
+
 def test_every_value_of_the_projects_own_file_can_be_put_where_it_is() -> None:
     text = (Path(__file__).parents[2] / "params.yaml").read_text(encoding="utf-8")
     document = params_file.parse(text)

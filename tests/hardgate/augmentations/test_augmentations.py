@@ -5,7 +5,7 @@ import torch
 from pydantic import ValidationError
 
 from hardgate import progress
-from hardgate.augmentations import Augmenting
+from hardgate.augmentations import Augmenting, surrogate
 from hardgate.errors import ContractError, ParamsError
 from hardgate.samples import Samples
 
@@ -118,27 +118,17 @@ def test_images_may_be_floats(images) -> None:
         assert added.inputs.min() >= 0 and added.inputs.max() <= 1
 
 
-def test_a_champion_is_asked_instead_of_a_surrogate(table) -> None:
-    asked = []
-
-    class Champion(torch.nn.Module):
-        def forward(self, rows: torch.Tensor) -> torch.Tensor:
-            asked.append(len(rows))
-            return torch.zeros(len(rows), 2)
-
-    from hardgate import augmentations, region
-
-    augmentations.augment(
-        table.section({"name": "gan", "share": 0.1, **GAN}),
-        table.train,
-        spec=table.spec,
-        threat=table.threat,
-        region=region.build(table.threat, table.spec),
-        device=torch.device("cpu"),
-        seed=0,
-        champion=Champion().eval(),
-    )
-    assert sum(asked) >= 40
+def test_one_surrogate_is_trained_for_all_who_ask_and_none_for_nobody(
+    table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = []
+    train = surrogate.train
+    monkeypatch.setattr(surrogate, "train", lambda *a, **k: trained.append(1) or train(*a, **k))
+    table.run(TABLE[0])
+    assert trained == []
+    asking = {"name": "gan", "share": 0.1, **GAN}
+    table.run(asking, asking)
+    assert trained == [1]
 
 
 def test_progress_is_reported_for_members_and_within_the_gan(table) -> None:

@@ -2,11 +2,13 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 import torch
 
 from hardgate import augmentations, region, splits
 from hardgate.augmentations import Augmenting
 from hardgate.datasets import Raw, encoding
+from hardgate.errors import DataError
 from hardgate.samples import Samples
 from hardgate.threat import Threat
 
@@ -120,6 +122,26 @@ def test_the_poison_would_show_if_it_were_let_in() -> None:
     poisoned = table.copy()
     poisoned.loc[299, "income"] += 1.0
     assert augmented(table, train) != augmented(poisoned, train)
+
+
+def test_a_category_of_test_rows_alone_does_not_reach_the_columns_but_is_refused() -> None:
+    table = frame(seed=1)
+    train, others = np.arange(300), [317, 480]
+    table.loc[others, "job"] = "astronaut"
+    said = "column 'job': 'astronaut' is a category that no training row has; .* .rows 317, 480,"
+    with pytest.raises(DataError, match=said):
+        augmented(table, train)
+    table.loc[299, "job"] = "astronaut"  # once it is trained on, it is a category
+    raw = Raw(frame=table, files=(_file(),), inputs=("income", "debts", "job"), target="bad")
+    job = encoding.encode(raw, train, ROLES).spec.columns[2]
+    assert job.categories == ("astronaut", "clerk", "nurse", "smith")
+
+
+def test_a_category_that_the_test_rows_lack_makes_no_difference() -> None:
+    table, train = frame(seed=1), np.arange(300)
+    poisoned = table.copy()
+    poisoned.loc[300:, "job"] = None
+    assert augmented(table, train) == augmented(poisoned, train)
 
 
 def test_no_added_digit_is_a_test_digit(images, digits) -> None:

@@ -79,7 +79,7 @@ def test_statistics_are_those_of_the_training_rows_alone(tmp_path: Path) -> None
 
 def test_a_constant_column_has_scale_one(tmp_path: Path) -> None:
     described, raw = loaded(tmp_path, ROWS.replace(",1.5,", ",2.5,"))
-    spec = described.encode(raw, np.array([0, 2])).spec
+    spec = described.encode(raw, np.array([0, 1, 2])).spec
     assert isinstance(spec, TableInput)
     assert spec.columns[1].scale == 1
 

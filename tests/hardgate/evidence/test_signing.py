@@ -248,8 +248,16 @@ def test_a_scheme_that_pem_cannot_say_is_trusted_as_json(tmp_path: Path) -> None
 def test_a_signer_elsewhere_needs_its_public_key_here(signer: Signer, trusted: Path) -> None:
     with pytest.raises(IntegrityError, match=r"put its public key there as abc\.pub\.pem"):
         signing.open_signer("awskms:alias/hardgate", trusted=trusted, keyid="abc")
-    with pytest.raises(IntegrityError, match="is not in"):
-        signing.open_signer("awskms:alias/hardgate", trusted=trusted)
+
+
+@pytest.mark.parametrize("uri", ["awskms:alias/hardgate", "evidence.pem"])
+def test_a_signer_that_is_no_file_needs_the_name_of_its_key(
+    signer: Signer, trusted: Path, uri: str
+) -> None:
+    with pytest.raises(IntegrityError, match="HARDGATE_SIGNER_KEYID must name the key") as raised:
+        signing.open_signer(uri, trusted=trusted)
+    assert signer.public_key.keyid in str(raised.value)
+    assert "file2:<path>" in str(raised.value)
 
 
 @pytest.mark.parametrize("uri", ["nothing:x", "evidence.pem", "awskms:alias/hardgate"])

@@ -1,0 +1,57 @@
+"""Whether the gates of a policy ask for what evaluation is going to measure.
+
+What nobody measures has not passed, so such a gate refuses every model, after a whole run.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+
+from hardgate.errors import ParamsError
+from hardgate.gates import Policy
+from hardgate.gates.corruption import CorruptionGate
+from hardgate.gates.fairness import FairnessGate
+from hardgate.gates.robust_accuracy import RobustAccuracyGate
+from hardgate.gates.robust_auc import RobustAucGate
+from hardgate.measurements import WORST_CASE
+from hardgate.probes import Evaluation
+from hardgate.records import InputSpec, TableInput
+
+
+def check(policy: Policy, section: Evaluation, spec: InputSpec) -> None:
+    """Refuse a gate whose measurement nobody is going to make.
+
+    Raises
+    ------
+    ParamsError
+        Names the gate's place in the policy, what will be measured and what is nearest.
+    """
+    attacks = [*(attack.name for attack in section.attacks), WORST_CASE]
+    for at, gate in enumerate(policy):
+        place = f"promotion.gates.{at}"
+        match gate:
+            case RobustAccuracyGate() | RobustAucGate():
+                _among(attacks, gate.attack, f"{place}.attack", "evaluation measures")
+            case FairnessGate():
+                groups = _compared(section, spec)
+                _among(groups, gate.column, f"{place}.column", "evaluation compares groups of")
+            case CorruptionGate() if section.corruptions is None or isinstance(spec, TableInput):
+                raise ParamsError(
+                    f"{place}.kind = {gate.kind!r}: evaluation measures no corruptions; for images "
+                    "add evaluation.corruptions, for a table remove the gate"
+                )
+
+
+def _compared(section: Evaluation, spec: InputSpec) -> list[str]:
+    """List the columns whose groups evaluation compares."""
+    if section.fairness is None or not isinstance(spec, TableInput):
+        return []
+    return [column.name for column in spec.columns if column.sensitive]
+
+
+def _among(known: Sequence[str], asked: str, key: str, there: str) -> None:
+    if asked not in known:
+        near = difflib.get_close_matches(asked, known, n=1)
+        meant = f"; did you mean {near[0]}?" if near else ""
+        raise ParamsError(f"{key} = {asked!r}: {there} {', '.join(known) or 'nothing'}{meant}")
