@@ -102,8 +102,7 @@ def encode(raw: Raw, train_rows: Rows, roles: Roles) -> Encoded:
     Raises
     ------
     DataError
-        If a cell cannot be what its column says, or holds a category that no training row has;
-        names the column and the first rows.
+        If a cell cannot be what its column says; names the column and the first rows.
     """
     source = str(raw.files[0].path)
     target = raw.frame[roles.target]
@@ -116,7 +115,10 @@ def encode(raw: Raw, train_rows: Rows, roles: Roles) -> Encoded:
         kind = _type_of(name, roles)
         categories: tuple[str, ...] = ()
         if kind is ColumnType.CATEGORICAL:
-            categories = _categories_of(series, train_rows, source)
+            categories = _in_order(pd.unique(series.iloc[train_rows].dropna()))
+            if not categories:
+                raise _nothing_in(name, source)
+            series = _known_alone(series, categories)
         inputs[:, at] = _column(series, kind, categories, source)
         columns.append(_describe(inputs[train_rows, at], name, kind, categories, roles, source))
     spec = TableInput(kind="table", columns=tuple(columns), classes=classes)
@@ -163,25 +165,15 @@ def classes_of(target: pd.Series[Any]) -> tuple[str, ...]:
     return _in_order(pd.unique(target.dropna()))
 
 
-def _categories_of(series: pd.Series[Any], train_rows: Rows, source: str) -> tuple[str, ...]:
-    """List the categories of the training rows, and refuse rows elsewhere that have another.
+def _known_alone(series: pd.Series[Any], trained: Sequence[str]) -> pd.Series[Any]:
+    """Count a category that no training row has as missing.
 
     A list of all rows' categories would tell the model, and augmentation, what is in the test
     split; and what was never trained on is answered at random.
     """
-    trained = _in_order(pd.unique(series.iloc[train_rows].dropna()))
-    if not trained:
-        raise _nothing_in(series.name, source)
     known = set(trained)
     strange = [value for value in pd.unique(series.dropna()) if as_label(value) not in known]
-    _refuse(
-        series.isin(strange).to_numpy(np.bool_),
-        series,
-        source,
-        "is a category that no training row has; merge rare categories, add rows, or list the "
-        "column under ignore",
-    )
-    return trained
+    return series.mask(series.isin(strange)) if strange else series
 
 
 def _nothing_in(name: object, source: str) -> DataError:

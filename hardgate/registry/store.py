@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import os
 import posixpath
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -511,5 +510,4 @@ def build(
                 f"The gated registry does not start: {error}", error_code=BAD_REQUEST
             ) from error
     kind = GatedWorkspaceStore if MLFLOW_ENABLE_WORKSPACES.get() else GatedStore
-    replica = os.environ.get("MLFLOW_READ_REPLICA_BACKEND_STORE_URI")
-    return kind(store_uri.removeprefix(SCHEME), read_db_uri=replica)
+    return kind(store_uri.removeprefix(SCHEME))
