@@ -367,7 +367,7 @@ def serve(
         "default_permission = READ\n"
         f"database_uri = sqlite:///{home}/auth.db\n"
         "admin_username = admin\n"
-        "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
+        "authorization_function = hardgate.registry.sso:authenticate\n"
         "auth_cache_ttl_seconds = 60\n"
         "grant_default_workspace_access = true\n"
     )
