@@ -235,11 +235,11 @@ def test_the_watcher_is_asked_through_the_api() -> None:
     asked: list[tuple[str, str]] = []
 
     class Api(webhook.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+        def do_GET(self) -> None:  # noqa: N802  its own name
             asked.append(("GET", self.path))
             self._answer({"id": "17"})
 
-        def do_POST(self) -> None:
+        def do_POST(self) -> None:  # noqa: N802
             asked.append(("POST", self.path))
             self.rfile.read(int(self.headers["Content-Length"]))
             self._answer({})
