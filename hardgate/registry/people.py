@@ -107,7 +107,7 @@ class Server:
 
     def _exists(self, name: str) -> bool:
         answer = self._ask("GET", "2.0/mlflow/users/get", {"username": name})
-        return answer.status_code == requests.codes.ok
+        return bool(answer.status_code == requests.codes.ok)
 
     def _roles(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self._get("3.0/mlflow/roles/list", workspace=WORKSPACE)[
