@@ -103,7 +103,7 @@ def prepare(engine: Engine) -> None:
                 connection.execute(CreateIndex(index, if_not_exists=True))
         for statement in _triggers(connection):
             connection.execute(sa.text(statement))
-        # Last, and once: SQLite keeps tables of a start that was killed, and workers start together.
+        # Last, and once: SQLite keeps the tables of a start that was killed; workers start at once.
         kind = postgresql if connection.dialect.name == "postgresql" else sqlite
         first = kind.insert(HEAD).values(id=1, length=0, sha256=FIRST)
         connection.execute(first.on_conflict_do_nothing())
