@@ -17,7 +17,7 @@ from hardgate.evidence.statement import Predicate, RegistryEntry
 from hardgate.evidence.waivers import Waiver
 from hardgate.records import Verdict
 from hardgate.registry.identity import Caller
-from hardgate.registry.rules import APPROVER, GATE, ModelRules, Rules
+from hardgate.registry.rules import APPROVER, GATE, ModelRules, Rules, fold
 
 FIELDS = {
     "name": "name",
@@ -109,7 +109,7 @@ def judge(
         raise Refusal(f"no gate evidence is recorded for this version; {again}")
     predicate = opened(evidence, rules)
     refuse_another(predicate, entry)
-    if predicate.submitted_by == caller.name:
+    if fold(predicate.submitted_by) == fold(caller.name):
         raise Refusal(
             f"{caller.name!r} submitted this version; a second pair of eyes must approve it",
             forbidden=True,

@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 import sqlalchemy as sa
-from pydantic import AwareDatetime, PositiveInt
+from pydantic import AwareDatetime, PositiveInt, ValidationError
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import Session
 from sqlalchemy.schema import CreateIndex, CreateTable
@@ -94,7 +95,7 @@ def prepare(engine: Engine) -> None:
     with engine.begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
-        if sa.inspect(connection).has_table(HEAD.name):
+        if _is_prepared(connection):
             return
         for table in METADATA.sorted_tables:
             connection.execute(CreateTable(table, if_not_exists=True))
@@ -102,26 +103,37 @@ def prepare(engine: Engine) -> None:
                 connection.execute(CreateIndex(index, if_not_exists=True))
         for statement in _triggers(connection):
             connection.execute(sa.text(statement))
-        empty = sa.select(sa.func.count()).select_from(HEAD)
-        if connection.execute(empty).scalar() == 0:
-            connection.execute(HEAD.insert().values(id=1, length=0, sha256=FIRST))
+        # Last, and once: SQLite keeps the tables of a start that was killed; workers start at once.
+        kind = postgresql if connection.dialect.name == "postgresql" else sqlite
+        first = kind.insert(HEAD).values(id=1, length=0, sha256=FIRST)
+        connection.execute(first.on_conflict_do_nothing())
+
+
+def _is_prepared(connection: Connection) -> bool:
+    if not sa.inspect(connection).has_table(HEAD.name):
+        return False
+    return bool(connection.execute(sa.select(sa.func.count()).select_from(HEAD)).scalar())
 
 
 def _triggers(connection: Connection) -> Iterator[str]:
-    tables = (ENTRIES.name, EVIDENCE.name)
+    refused = {
+        ENTRIES.name: ("UPDATE", "DELETE"),
+        EVIDENCE.name: ("UPDATE", "DELETE"),
+        HEAD.name: ("DELETE",),  # it moves with every entry
+    }
     if connection.dialect.name == "postgresql":
         yield (
             "CREATE OR REPLACE FUNCTION hardgate_append_only() RETURNS trigger LANGUAGE plpgsql AS "
             "$$ BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME; END $$"
         )
-        for table in tables:
+        for table, verbs in refused.items():
             yield (
-                f"CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table}"
-                " FOR EACH STATEMENT EXECUTE FUNCTION hardgate_append_only()"
+                f"CREATE TRIGGER {table}_append_only BEFORE {' OR '.join(verbs)} OR TRUNCATE "
+                f"ON {table} FOR EACH STATEMENT EXECUTE FUNCTION hardgate_append_only()"
             )
         return
-    for table in tables:
-        for verb in ("UPDATE", "DELETE"):
+    for table, verbs in refused.items():
+        for verb in verbs:
             yield (
                 f"CREATE TRIGGER IF NOT EXISTS {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
                 f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
@@ -196,13 +208,28 @@ def entries(engine: Engine) -> tuple[Entry, ...]:
     """
     with engine.connect() as connection:
         rows = connection.execute(sa.select(ENTRIES).order_by(ENTRIES.c.number)).mappings().all()
-        head = connection.execute(sa.select(HEAD)).mappings().one()
-    found = tuple(chained(rows))
-    if (len(found), found[-1].sha256 if found else FIRST) != (head["length"], head["sha256"]):
+        head = connection.execute(sa.select(HEAD)).mappings().one_or_none()
+        found = tuple(chained(rows))
+        kept = connection.execute(
+            sa.select(EVIDENCE.c.number, EVIDENCE.c.content)
+            .order_by(EVIDENCE.c.number)
+            .execution_options(yield_per=1)  # an envelope may be large
+        )
+        envelopes = {number: provenance.sha256_bytes(bytes(content)) for number, content in kept}
+    last = (len(found), found[-1].sha256 if found else FIRST)
+    if head is None or last != (head["length"], head["sha256"]):
+        said = "is gone" if head is None else f"says {head['length']} entries"
         raise IntegrityError(
-            f"the audit's head says {head['length']} entries, the table holds {len(found)}: "
+            f"the audit's head {said}, the table holds {len(found)}: "
             "entries were removed at the end; compare with the last export"
         )
+    told = {entry.number: entry.evidence_sha256 for entry in found if entry.action == "evidence"}
+    for number in sorted({*told, *envelopes}):
+        if told.get(number) != envelopes.get(number):
+            raise IntegrityError(
+                f"the evidence of entry {number} of the audit is not what was recorded: somebody "
+                "changed, removed or inserted it; compare with the run's artifacts"
+            )
     return found
 
 
@@ -210,11 +237,13 @@ def chained(rows: Iterable[Mapping[Any, Any]]) -> Iterator[Entry]:
     """Read rows and follow the chain."""
     previous = FIRST
     for number, row in enumerate(rows, start=1):
-        entry = Entry.model_validate_json(row["entry"])
-        odd = (
+        try:
+            entry = Entry.model_validate_json(row["entry"])
+        except ValidationError:
+            entry = None
+        if entry is None or (
             (entry.number, row["number"], entry.previous, row["sha256"], entry.spelled.decode())
-        ) != (number, number, previous, entry.sha256, row["entry"])
-        if odd:
+        ) != (number, number, previous, entry.sha256, row["entry"]):
             raise IntegrityError(
                 f"entry {row['number']} of the audit is not what was written: somebody changed, "
                 "removed or inserted rows; compare with the last export"

@@ -5,7 +5,16 @@ token (``Authorization: Bearer ...``, or the header that a proxy such as oauth2-
 verified against the provider's published keys (JWKS): signature, issuer, audience and time. Its
 claims say which of our roles the user has and how he logged in (``amr``, RFC 8176).
 
-A user who comes the first time is made on the spot, with a password that nobody knows.
+A user who comes the first time is made on the spot, with a password that nobody knows. A token can
+never name an account that logs in with a password (the administrator, services, whoever ``hardgate
+user add`` made): who may choose his name at the provider would choose theirs.
+
+The provider is described by a JSON file (:class:`Provider`) that the environment variable
+``HARDGATE_SSO`` names, absolute or relative to the project; ``hardgate up`` hands it on::
+
+    {"issuer": "https://login.example.org", "audience": "mlflow",
+     "jwks_url": "https://login.example.org/keys",
+     "roles": {"ml-release": "release-manager", "ml-science": "data-scientist"}}
 """
 
 from __future__ import annotations
@@ -15,20 +24,27 @@ import secrets
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import jwt
 from flask import Response, g, request
-from pydantic import Field
+from pydantic import Field, model_validator
 from werkzeug.datastructures import Authorization
 
 from hardgate import records
+from hardgate.errors import HardgateError
 from hardgate.records import Record
-from hardgate.registry import identity
+from hardgate.registry import identity, rules
 from hardgate.registry.identity import Caller
 from hardgate.registry.people import ROLES, WORKSPACE
 
 VARIABLE: Final = "HARDGATE_SSO"
-BEARER: Final = "Bearer "
+BEARER: Final = "bearer"
+LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
+KEPT: Final = (
+    300.0  # seconds until the provider's keys are read again: how long a dropped one lives
+)
+LONGEST: Final = 255  # characters of a name in MLflow's tables
 # Signatures with public keys alone: with a shared secret, whoever verifies could sign as well.
 ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "ES256", "ES384", "EdDSA")
 
@@ -45,6 +61,15 @@ class Provider(Record):
     header: str | None = None  # where a proxy puts the token, such as X-Forwarded-Access-Token
     leeway: int = Field(30, ge=0)  # seconds that clocks may differ
 
+    @model_validator(mode="after")
+    def _is_safe(self) -> Provider:
+        parts = urlsplit(self.jwks_url)
+        if parts.scheme != "https" and parts.hostname not in LOOPBACK:
+            raise ValueError("jwks_url: keys that come without https could be anybody's")
+        if odd := sorted(set(self.roles.values()) - set(ROLES)):
+            raise ValueError(f"roles: expected {', '.join(ROLES)}, found {', '.join(odd)}")
+        return self
+
 
 def authenticate() -> Authorization | Response:
     """Name the user of a request, by token or by password."""
@@ -53,6 +78,11 @@ def authenticate() -> Authorization | Response:
     provider = configured(os.environ.get(VARIABLE))
     token = _token(provider)
     if provider is None or token is None:
+<<<<<<< HEAD
+=======
+        if request.authorization is not None and request.authorization.type != "basic":
+            return _answer(401, "This server takes no tokens. Log in with a password.")
+>>>>>>> 04155c49d603773b045476a11423a3709971d256
         by_password: Authorization | Response = auth.authenticate_request_basic_auth()
         return by_password
     known = getattr(g, identity.SIGNED_ON, None)
@@ -60,16 +90,20 @@ def authenticate() -> Authorization | Response:
         return Authorization("basic", {"username": known.name, "password": ""})
     try:
         caller = read(token, provider)
+        _provide(auth, caller)
+    except jwt.PyJWKClientConnectionError:
+        return _answer(503, "The keys of the login's provider cannot be read. Try again later.")
+    except HardgateError as error:
+        return _answer(503, f"This server's rules cannot be read: {error}")
     except (jwt.PyJWTError, ValueError) as error:
-        return Response(
-            f"The token was not accepted: {error}. Log in again.",
-            401,
-            {"WWW-Authenticate": "Bearer"},
-            content_type="text/plain",
-        )
-    _provide(auth, caller)
+        return _answer(401, f"The token was not accepted: {error}. Log in again.")
     setattr(g, identity.SIGNED_ON, caller)
     return Authorization("basic", {"username": caller.name, "password": ""})
+
+
+def _answer(status: int, words: str) -> Response:
+    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
+    return Response(words, status, headers, content_type="text/plain")
 
 
 @cache
@@ -80,7 +114,7 @@ def configured(place: str | None) -> Provider | None:
 
 @cache
 def _keys(url: str) -> jwt.PyJWKClient:
-    return jwt.PyJWKClient(url, cache_keys=True, lifespan=300, timeout=10)
+    return jwt.PyJWKClient(url, lifespan=KEPT, timeout=10)
 
 
 def read(token: str, provider: Provider) -> Caller:
@@ -91,7 +125,7 @@ def read(token: str, provider: Provider) -> Caller:
     jwt.PyJWTError
         If the signature, the issuer, the audience or the time is not right.
     ValueError
-        If the claim that names the user is missing.
+        If the claim that names the user is missing or no name.
     """
     key = _keys(provider.jwks_url).get_signing_key_from_jwt(token)
     claims: dict[str, Any] = jwt.decode(
@@ -104,43 +138,64 @@ def read(token: str, provider: Provider) -> Caller:
         options={"require": ["exp", "iat", "iss", "aud", "sub"]},
     )
     name = claims.get(provider.user_claim)
-    if not isinstance(name, str) or not name:
+    if not isinstance(name, str) or not 0 < len(name) <= LONGEST:
         raise ValueError(f"it has no claim {provider.user_claim!r}")
-    said = claims.get(provider.roles_claim) or ()
-    groups = [said] if isinstance(said, str) else said
-    roles = {provider.roles[group] for group in groups if group in provider.roles} & set(ROLES)
+    groups = _listed(claims.get(provider.roles_claim))
+    roles = {provider.roles[group] for group in groups if group in provider.roles}
     return Caller(name, frozenset(roles), frozenset(_listed(claims.get("amr"))))
 
 
 def _listed(claim: Any) -> list[str]:
     if isinstance(claim, str):
         return [claim]
-    return [each for each in claim or () if isinstance(each, str)]
+    return [each for each in claim if isinstance(each, str)] if isinstance(claim, list) else []
 
 
 def _token(provider: Provider | None) -> str | None:
     if provider is None:
         return None
     said = request.headers.get("Authorization", "")
-    if said.startswith(BEARER):
-        return said.removeprefix(BEARER).strip()
+    scheme, _, token = said.partition(" ")
+    if scheme.lower() == BEARER:
+        return token.strip()
     return (request.headers.get(provider.header) if provider.header else None) or None
 
 
 def _provide(auth: Any, caller: Caller) -> None:
-    """Give MLflow's own tables the user and his roles, for the permissions they carry."""
+    """Give MLflow's own tables the user and his roles, for the permissions they carry.
+
+    Raises
+    ------
+    ValueError
+        If the name is that of an account with a password.
+    """
+    from mlflow.exceptions import MlflowException
+
+    local = {rules.fold(name) for name in rules.load().people}
+    if rules.fold(caller.name) in local:
+        raise ValueError(f"{caller.name!r} is an account with a password, not one of the provider")
     if not auth.store.has_user(caller.name):
-        auth.store.create_user(caller.name, secrets.token_urlsafe(32))
+        try:
+            auth.store.create_user(caller.name, secrets.token_urlsafe(32))
+        except MlflowException:  # another request of the same user was faster
+            if not auth.store.has_user(caller.name):
+                raise
     user = auth.store.get_user(caller.name)
+    if user.is_admin:
+        raise ValueError(f"{caller.name!r} is an account with a password, not one of the provider")
     held = {
         role.name: role.id
         for role in auth.store.list_user_roles_for_workspace(user.id, WORKSPACE)
         if role.name in ROLES
     }
-    if set(held) == set(caller.roles):
-        return
-    known = {role.name: role.id for role in auth.store.list_roles(WORKSPACE)}
-    for name in set(held) - caller.roles:
-        auth.store.unassign_role_from_user(user.id, held[name])
-    for name in caller.roles - set(held):
-        auth.store.assign_role_to_user(user.id, known[name])
+    known = {role.name: role.id for role in auth.store.list_roles([WORKSPACE])}
+    changes = [
+        *((auth.store.unassign_role_from_user, held[name]) for name in set(held) - caller.roles),
+        *((auth.store.assign_role_to_user, known[name]) for name in caller.roles - set(held)),
+    ]
+    for change, role in changes:
+        try:
+            change(user.id, role)
+        except MlflowException as error:  # another request of the same user was faster
+            if error.error_code not in ("RESOURCE_ALREADY_EXISTS", "RESOURCE_DOES_NOT_EXIST"):
+                raise

@@ -221,13 +221,21 @@ class Gate:
             self._stamp(name, version, entry)
             return done
 
-    def _withdraw(self, name: str, target: str, version: str, write: Callable[[], Any]) -> Any:
-        """Let an approver or the watcher take a version out of production, all or nothing."""
+    def _withdraw(
+        self, name: str, target: str, version: str | None, write: Callable[[], Any]
+    ) -> Any:
+        """Let an approver or the watcher take a version out of production, all or nothing.
+
+        Without ``version`` it is the one that the alias points at when it is this caller's turn.
+        """
         caller = identity.current()
         with self._transaction() as session:
             if WATCHER not in caller.roles:
                 approval.ask_role(caller, self._rules().models.get(name))
+            version = self._holder(name, target) if version is None else version
             done = write()
+            if not version:
+                return done  # somebody else was faster
             audit.append(
                 session,
                 "withdraw",
@@ -299,7 +307,7 @@ class Gate:
         write = functools.partial(super().delete_registered_model_alias, name, alias)  # type: ignore[misc]
         if not self._rules().protects_alias(alias):
             return write()  # type: ignore[no-any-return]
-        return self._withdraw(name, alias, self._holder(name, alias), write)  # type: ignore[no-any-return]
+        return self._withdraw(name, alias, None, write)  # type: ignore[no-any-return]
 
     @refusing("Changing the stage", "promote")
     def transition_model_version_stage(
@@ -326,23 +334,26 @@ class Gate:
     @refusing("Renaming", "rename")
     def rename_registered_model(self, name: str, new_name: str) -> Any:
         """Rename a model, unless a version of it is in production: evidence is bound to names."""
-        if held := self._in_production(name):
-            raise Refusal(f"{held} is in production, and its evidence is bound to the name")
-        return super().rename_registered_model(name, new_name)  # type: ignore[misc]
+        with self._transaction():  # nobody promotes between the question and the deed
+            if held := self._in_production(name):
+                raise Refusal(f"{held} is in production, and its evidence is bound to the name")
+            return super().rename_registered_model(name, new_name)  # type: ignore[misc]
 
     @refusing("Deleting a version", "delete")
     def delete_model_version(self, name: str, version: str) -> None:
         """Delete a version, unless it is in production."""
-        if held := self._in_production(name, str(version)):
-            raise Refusal(f"{held} is in production; move the alias or stage first")
-        super().delete_model_version(name, version)  # type: ignore[misc]
+        with self._transaction():
+            if held := self._in_production(name, str(version)):
+                raise Refusal(f"{held} is in production; move the alias or stage first")
+            super().delete_model_version(name, version)  # type: ignore[misc]
 
     @refusing("Deleting the model", "delete")
     def delete_registered_model(self, name: str) -> None:
         """Delete a model, unless a version of it is in production."""
-        if held := self._in_production(name):
-            raise Refusal(f"{held} is in production; remove the alias or stage first")
-        super().delete_registered_model(name)  # type: ignore[misc]
+        with self._transaction():
+            if held := self._in_production(name):
+                raise Refusal(f"{held} is in production; remove the alias or stage first")
+            super().delete_registered_model(name)  # type: ignore[misc]
 
     @refusing("Tagging the model")
     def set_registered_model_tag(self, name: str, tag: Any) -> None:

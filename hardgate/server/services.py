@@ -90,9 +90,22 @@ def _mlflow(known: Settings, hidden: Secrets) -> Service:
             "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY": hidden.webhook_encryption_key,
             "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true",  # the receiver is on this machine
             "MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http,https",
-        },
+        }
+        | _single_sign_on(),
         f"{known.mlflow}/health",
     )
+
+
+def _single_sign_on() -> dict[str, str]:
+    """Hand the provider's file on, after it was found to be one."""
+    from hardgate.registry import sso
+
+    place = os.environ.get(sso.VARIABLE)
+    if not place:
+        return {}
+    path = Path(place).resolve()
+    records.read(sso.Provider, path)
+    return {sso.VARIABLE: str(path)}
 
 
 def _prefect(known: Settings) -> Service:

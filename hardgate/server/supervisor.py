@@ -10,7 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +27,7 @@ FILE: Final = "processes.json"
 START: Final = 240.0  # seconds until a service must be well
 STOP: Final = 20.0  # seconds until a service that was asked to end is killed
 AGAIN: Final = (1.0, 5.0, 30.0)  # seconds before a service that ended is started again
+STEADY: Final = 300.0  # seconds after which earlier failures are forgotten
 
 
 class Process(Record):
@@ -53,6 +54,7 @@ class _Child:
     process: subprocess.Popen[bytes]
     failures: int = 0
     due: float = 0.0  # when to start it again
+    since: float = field(default_factory=time.monotonic)
 
 
 class Supervisor:
@@ -92,25 +94,31 @@ class Supervisor:
             time.sleep(1)
 
     def _look_after(self, child: _Child) -> None:
+        now = time.monotonic()
         if child.process.poll() is None:
+            if now - child.since > STEADY:
+                child.failures = 0
             return
-        name, now = child.service.name, time.monotonic()
+        name = child.service.name
         if not child.due:
             wait = AGAIN[min(child.failures, len(AGAIN) - 1)]
             self._say(
                 f"{name} ended with status {child.process.returncode}"
                 f"{self._last_words(child.service)}; it is started again in {wait:.0f} s"
             )
+            _end_orphans(child.process.pid)  # they hold its port
             child.due, child.failures = now + wait, child.failures + 1
         elif now >= child.due:
-            child.process, child.due = self._spawn(child.service), 0.0
+            child.process, child.due, child.since = self._spawn(child.service), 0.0, now
             self._write()
 
     def stop(self) -> None:
         """End the services, the last one first."""
         for child in reversed(self._children.values()):
-            _end(child.process.pid)
-            child.process.wait()
+            if child.process.poll() is None:  # or its number may be somebody else's by now
+                _end(child.process.pid)
+                child.process.wait()
+            _end_orphans(child.process.pid)
         (self._room / FILE).unlink(missing_ok=True)
 
     def _spawn(self, service: Service) -> subprocess.Popen[bytes]:
@@ -163,13 +171,16 @@ def leftovers() -> Sequence[Process]:
     if not path.is_file() or running() is not None:
         return ()
     found = records.read(Running, path)
-    return [process for process in found.services.values() if is_alive(process)]
+    return [
+        process for process in found.services.values() if is_alive(process) or _orphans(process.pid)
+    ]
 
 
 def end(process: Process) -> None:
     """End a process that was started earlier, with its children."""
     if is_alive(process):
         _end(process.pid)
+    _end_orphans(process.pid)
 
 
 def ask_to_end(found: Running) -> None:
@@ -214,6 +225,27 @@ def is_well(service: Service) -> bool:
 
 def _described(name: str, pid: int) -> Process:
     return Process(name=name, pid=pid, started=psutil.Process(pid).create_time())
+
+
+def _orphans(pid: int) -> list[int]:
+    """List what a service that has ended left in its session.
+
+    While they live, the system gives the service's number to nobody else; so where somebody has it,
+    nothing of ours is left.
+    """
+    if psutil.pid_exists(pid):
+        return []
+    found = []
+    for each in psutil.process_iter():
+        with suppress(OSError, psutil.Error):
+            if os.getsid(each.pid) == pid and each.status() != psutil.STATUS_ZOMBIE:
+                found.append(each.pid)
+    return found
+
+
+def _end_orphans(pid: int) -> None:
+    for orphan in _orphans(pid):
+        _end(orphan)
 
 
 def _end(pid: int) -> None:

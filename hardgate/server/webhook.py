@@ -13,6 +13,7 @@ import hmac
 import json
 import os
 import sys
+import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -24,7 +25,7 @@ import requests
 from hardgate.server import settings
 
 OLDEST: Final = 300.0  # seconds
-REMEMBERED: Final = 10_000  # ids of deliveries
+PATIENCE: Final = 10.0  # seconds without a byte
 LARGEST: Final = 2**20  # bytes of a body
 WATCHER: Final = "release/watch"  # flow and deployment
 
@@ -35,7 +36,12 @@ class Deliveries:
     def __init__(self, secret: str, clock: Callable[[], float] = time.time) -> None:
         self._secret = secret.encode()
         self._clock = clock
-        self._seen: OrderedDict[str, None] = OrderedDict()
+        self._seen: OrderedDict[str, float] = OrderedDict()  # ids, and when they came
+        self._lock = threading.Lock()  # deliveries come in threads
+
+    def __len__(self) -> int:
+        """Count the ids that are remembered."""
+        return len(self._seen)
 
     def refusal(self, headers: dict[str, str], body: bytes) -> str | None:
         """Say why a delivery is not believed; None when it is."""
@@ -50,13 +56,15 @@ class Deliveries:
         expected = "v1," + base64.b64encode(digest).decode()
         if not hmac.compare_digest(expected.encode(), signature.encode()):
             return "the signature does not match"
-        if not stamp.isdigit() or abs(self._clock() - int(stamp)) > OLDEST:
+        now = self._clock()
+        if not (stamp.isascii() and stamp.isdigit()) or abs(now - int(stamp)) > OLDEST:
             return "it is too old, or a clock is wrong"
-        if identity in self._seen:
-            return "it was delivered before"
-        self._seen[identity] = None
-        while len(self._seen) > REMEMBERED:
-            self._seen.popitem(last=False)
+        with self._lock:
+            if identity in self._seen:
+                return "it was delivered before"
+            self._seen[identity] = now
+            while now - next(iter(self._seen.values())) > 2 * OLDEST:  # too old to come again
+                self._seen.popitem(last=False)
         return None
 
 
@@ -74,11 +82,17 @@ def handler(deliveries: Deliveries, act: Callable[[], None]) -> type[BaseHTTPReq
     """Make the class that answers requests."""
 
     class Receiver(BaseHTTPRequestHandler):
+        timeout = PATIENCE
+
         def do_GET(self) -> None:
             self._answer(200 if self.path == "/health" else 404, "")
 
         def do_POST(self) -> None:
-            length = int(self.headers.get("Content-Length") or 0)
+            try:
+                length = int(self.headers.get("Content-Length") or 0)
+            except ValueError:
+                self._answer(411, "no length")
+                return
             if not 0 <= length <= LARGEST:
                 self._answer(413, "too large")
                 return
@@ -90,7 +104,9 @@ def handler(deliveries: Deliveries, act: Callable[[], None]) -> type[BaseHTTPReq
             try:
                 event = json.loads(body)
             except ValueError:
-                self._answer(400, "the body is not JSON")
+                event = None
+            if not isinstance(event, dict):
+                self._answer(400, "the body is no JSON object")
                 return
             try:
                 if event.get("entity") == "model_version_alias":

@@ -41,6 +41,8 @@ MODELS = tuple(f"model-{number}" for number in range(200))
 GATES = [{"kind": "data_contract", "min_samples": 1}]
 PASSWORD = "a long enough password"
 SHA = "0" * 64
+LOGIN = "hardgate.registry.sso:authenticate"
+STOCK_LOGIN = "mlflow.server.auth:authenticate_request_basic_auth"
 S3_KEYS = {"aws_access_key_id": "tester", "aws_secret_access_key": "a secret of the tests"}
 
 
@@ -342,8 +344,12 @@ def serve(
     artifacts: str,
     kind: str,
     environment: Mapping[str, str] | None = None,
+    stock: bool = False,
 ) -> World:
-    """Start a gated server with two workers and users; the caller ends it."""
+    """Start a gated server with two workers and users; the caller ends it.
+
+    A ``stock`` one is for comparison: MLflow as it comes, in an environment without our plug-ins.
+    """
     home.mkdir(parents=True, exist_ok=True)
     rules_path = home / "rules.json"
     trusted = home / "keys" / "trusted"
@@ -368,7 +374,7 @@ def serve(
         "default_permission = READ\n"
         f"database_uri = sqlite:///{home}/auth.db\n"
         "admin_username = admin\n"
-        "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
+        f"authorization_function = {STOCK_LOGIN if stock else LOGIN}\n"
         "auth_cache_ttl_seconds = 60\n"
         "grant_default_workspace_access = true\n"
     )
@@ -398,8 +404,8 @@ def serve(
                     *(sys.executable, "-m", "mlflow", "server", "--app-name", "basic-auth"),
                     *("--host", "127.0.0.1", "--port", str(port), "--workers", "2"),
                     *("--backend-store-uri", database),
-                    *("--registry-store-uri", f"gated+{database}"),
-                    *("--artifacts-destination", f"once+{artifacts}"),
+                    *("--registry-store-uri", database if stock else f"gated+{database}"),
+                    *("--artifacts-destination", artifacts if stock else f"once+{artifacts}"),
                 ],
                 cwd=home,
                 env=inherited | settings,
