@@ -275,7 +275,7 @@ def _print_decision(decision: Decision) -> None:
             style=None if finding.verdict.value == "passed" else "red",
         )
     console.print(table)
-    for finding in decision.findings:
+    for finding in () if decision.objections else decision.findings:
         if finding.verdict.value != "passed":
             console.print(f"{finding.gate}: {finding.message}", highlight=False)
     for objection in decision.objections:

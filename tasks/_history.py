@@ -38,7 +38,8 @@ def _repository() -> Iterator[Repo]:
     from dvc.exceptions import DvcException
     from dvc.repo import Repo  # one second, and only flows need it
 
-    logging.getLogger("dvc").setLevel(logging.ERROR)
+    for name in ("dvc", "dvc_data", "dvc_objects"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # below it, bars fill the terminal
     try:
         with Repo(".") as repository:
             yield repository

@@ -36,10 +36,10 @@ def validate(params: Params) -> DatasetRecord:
             f"{watched.as_posix()}/ is missing: make it, with a note that says where the data come "
             "from; changes below it make the stages run again"
         )
-    directory = _store.fresh(params.model, "validation")
     suite = Path("expectations") / f"{params.model}.json"
     raw = params.dataset.load(_store.ROOT, cache=state.room("data"))
     assignment = splits.assign(raw, params.validation, seed=params.seed)
+    directory = _store.fresh(params.model, "validation")
     judged = _expectations.judge(
         pd.concat([raw.frame, splits.audit(raw, assignment)], axis=1),
         suite,

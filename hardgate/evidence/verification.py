@@ -209,7 +209,7 @@ class _Comparison:
                 "harden the model again"
             )
         if signed == self.ground.commit:
-            return f"made by this very commit, {signed[:12]}"
+            return f"made by the code of this very commit, {signed[:12]}"
         return f"made by commit {signed[:12]}; verified by {self.ground.commit[:20]}"
 
     @cached_property

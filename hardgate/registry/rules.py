@@ -80,7 +80,7 @@ def load() -> Rules:
     IntegrityError
         If the file is named and missing or not what it should be.
     """
-    place = os.environ.get(VARIABLE)
+    place = os.environ.get("HARDGATE_REGISTRY")
     return records.read(Rules, Path(place)) if place else NONE
 
 

@@ -75,14 +75,11 @@ def authenticate() -> Authorization | Response:
     """Name the user of a request, by token or by password."""
     from mlflow.server import auth
 
-    provider = configured(os.environ.get(VARIABLE))
+    provider = configured(os.environ.get("HARDGATE_SSO"))
     token = _token(provider)
     if provider is None or token is None:
-<<<<<<< HEAD
-=======
         if request.authorization is not None and request.authorization.type != "basic":
             return _answer(401, "This server takes no tokens. Log in with a password.")
->>>>>>> 04155c49d603773b045476a11423a3709971d256
         by_password: Authorization | Response = auth.authenticate_request_basic_auth()
         return by_password
     known = getattr(g, identity.SIGNED_ON, None)
