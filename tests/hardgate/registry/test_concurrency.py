@@ -1,7 +1,8 @@
 """Many approvals at once, and servers that die in the middle of one."""
 
-from __future__ import os
+from __future__ import annotations
 
+import os
 import random
 import signal
 import threading
