@@ -123,7 +123,7 @@ def meaning(report: SpotReport) -> str:
         f"{report.samples} of {report.of} outcomes ran again and came out the same; had 1 % been "
         f"forged, that would have escaped with probability "
         f"{escape_probability(0.01, report.samples):.2g}, and with 95 % confidence at most "
-        f"{forged_at_most(0.95, report.samples):.2%} are"
+        f"{100 * forged_at_most(0.95, report.samples):.1f} % of all are"
     )
 
 
