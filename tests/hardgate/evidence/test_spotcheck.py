@@ -225,4 +225,4 @@ def test_the_bound_on_escaping_holds_when_drawn_without_putting_back() -> None:
 def test_the_meaning_says_the_chance_in_words() -> None:
     report = spotcheck.SpotReport(samples=200, of=10_000, answers=600, seed=1, problems=())
     assert "probability 0.13" in spotcheck.meaning(report)
-    assert "at most 1.49%" in spotcheck.meaning(report)
+    assert "at most 1.5 % of all are" in spotcheck.meaning(report)
