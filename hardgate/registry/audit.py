@@ -198,6 +198,12 @@ def evidence_of(session: Session, model: str, version: str, *, created: int) -> 
     return None if found is None else bytes(found)
 
 
+def has_evidence(engine: Engine) -> bool:
+    """Tell whether a server ever took evidence into this database."""
+    with engine.connect() as connection:
+        return connection.execute(sa.select(EVIDENCE.c.number).limit(1)).first() is not None
+
+
 def entries(engine: Engine) -> tuple[Entry, ...]:
     """Read the whole audit, after its chain was found unbroken.
 

@@ -117,14 +117,16 @@ except MlflowException as error:
 """
 
 
-def python(world: World, user: User, version: Version, registry: str = "") -> Any:
+def python(
+    world: World, user: User, version: Version, registry: str = "", *, code: str = PYTHON
+) -> Any:
     inherited = {
         key: value
         for key, value in os.environ.items()
         if not key.startswith(("MLFLOW_", "HARDGATE_"))
     }
     return subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", PYTHON, version.name, version.version, registry],
+        [sys.executable, "-W", "ignore", "-c", code, version.name, version.version, registry],
         env=inherited
         | {
             "MLFLOW_TRACKING_URI": world.url,
@@ -152,6 +154,35 @@ def test_a_client_with_the_databases_address_is_nobody(
     words = "does not start" if prefix else "does not hold the role release-manager"
     assert words in done.stdout
     assert world.champion(proven.name) is None
+
+
+def test_a_client_with_the_databases_address_writes_no_tag_of_the_gate(
+    world: World, proven: Version
+) -> None:
+    code = PYTHON.replace(
+        'client.set_registered_model_alias(name, "champion", version)',
+        'client.set_model_version_tag(name, version, "gate.status", "passed")',
+    )
+    assert code != PYTHON
+    done = python(world, PIPELINE, proven, world.database, code=code)
+    assert done.returncode == 7, done.stderr
+    assert "is written by the role gate-service alone" in done.stdout
+
+
+def test_an_older_version_in_production_is_not_deleted(world: World, proven: Version) -> None:
+    second = world.prove(world.register(proven.name))
+    for version in (proven, second):
+        assert world.api(
+            GRACE,
+            "POST",
+            "model-versions/transition-stage",
+            name=version.name,
+            version=version.version,
+            stage="Production",
+            archive_existing_versions=False,
+        ).ok
+    fields = {"name": proven.name, "version": proven.version}
+    refused(world.api(ADMIN, "DELETE", "model-versions/delete", **fields), 400, "'Production'")
 
 
 # -- forge and replay -----------------------------------------------------------------------------
