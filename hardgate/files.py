@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 
 @contextmanager
@@ -23,6 +24,28 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def creating(path: Path, *, mode: int = 0o666) -> Iterator[BinaryIO]:
+    """Give a stream whose content takes the place of nothing: an existing file stays as it is.
+
+    Raises
+    ------
+    FileExistsError
+        If there is a file, even one that came while the block wrote.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        path.hardlink_to(temporary)  # unlike a rename, never replaces
+    finally:
+        temporary.unlink()
 
 
 def write_bytes(path: Path, content: bytes) -> None:

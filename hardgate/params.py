@@ -6,10 +6,9 @@ written into the file, as ``dvc exp run -S`` does, so that the file stays the wh
 
 from __future__ import annotations
 
-import difflib
 import os
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -32,7 +31,7 @@ from hardgate.augmentations import Augmenting
 from hardgate.datasets import Dataset
 from hardgate.errors import ParamsError
 from hardgate.gates import Policy
-from hardgate.params_file import FILE
+from hardgate.params_file import FILE, meant
 from hardgate.probes import Evaluation
 from hardgate.records import InputSpec, Record
 from hardgate.splits import Shares
@@ -215,20 +214,18 @@ def _explain(model: str, item: Any, section: Any) -> str:
     context = item.get("ctx", {})
     match item["type"]:
         case "extra_forbidden":
-            near = _nearest(str(item["loc"][-1]), _keys_beside(item["loc"]))
-            meant = f"; did you mean {key.rpartition('.')[0]}.{near}?" if near else ""
-            return f"{key} is not a known key{meant}"
+            section_key, _, word = key.rpartition(".")
+            near = meant(word, _keys_beside(item["loc"]), prefix=f"{section_key}.")
+            return f"{key} is not a known key{near}"
         case "missing":
             return f"{key} is missing"
         case "union_tag_not_found":
             return f"{key}.{context['discriminator'].strip(_QUOTES)} is missing"
         case "union_tag_invalid":
             known = [name.strip(_QUOTES) for name in context["expected_tags"].split(", ")]
-            near = _nearest(str(context["tag"]), known)
-            meant = f"; did you mean {near}?" if near else ""
             return (
                 f"{key}.{context['discriminator'].strip(_QUOTES)} = {context['tag']!r}: "
-                f"expected one of {', '.join(known)}{meant}"
+                f"expected one of {', '.join(known)}{meant(str(context['tag']), known)}"
             )
         case _:
             found = textwrap.shorten(repr(item["input"]), 80, placeholder=" ...")
@@ -246,10 +243,6 @@ def _place(loc: Sequence[str | int], section: Any) -> list[str]:
                 continue
         place.append(str(part))
     return place
-
-
-def _nearest(word: str, known: Iterable[str]) -> str | None:
-    return next(iter(difflib.get_close_matches(word, list(known), n=1)), None)
 
 
 def _keys_beside(loc: Sequence[str | int]) -> list[str]:

@@ -73,12 +73,12 @@ def section(document: dict[str, Any], model: str, path: Path = FILE) -> dict[str
     listed = names(document, path)
     if model not in listed:
         raise ParamsError(
-            f"{path} has no model {model!r}{_nearest(model, listed)}; it has {', '.join(listed)}"
+            f"{path} has no model {model!r}{meant(model, listed)}; it has {', '.join(listed)}"
         )
     if model not in document:
         found = [name for name in document if name != "models"]
         raise ParamsError(
-            f"{path}: models lists {model}, but there is no section {model}{_nearest(model, found)}"
+            f"{path}: models lists {model}, but there is no section {model}{meant(model, found)}"
         )
     if not isinstance(document[model], dict):
         raise ParamsError(f"{path}: {model} = {document[model]!r}: must be a section of keys")
@@ -187,7 +187,7 @@ def _step_down(place: Any, parts: Sequence[str], key: str, path: Path) -> Any:
     for part in parts:
         position = _position(place, part, key, path)
         if isinstance(place, dict) and position not in place:
-            raise ParamsError(f"{path} has no key {key}: no {part}{_nearest(part, place)}")
+            raise ParamsError(f"{path} has no key {key}: no {part}{meant(part, place)}")
         place = place[position]
     return place
 
@@ -203,9 +203,10 @@ def _position(place: Any, part: str, key: str, path: Path) -> Any:
     return part
 
 
-def _nearest(word: str, known: Iterable[str]) -> str:
+def meant(word: str, known: Iterable[str], *, prefix: str = "") -> str:
+    """Offer what was probably meant, to be put behind a message; empty when nothing is near."""
     near = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+    return f"; did you mean {prefix}{near[0]}?" if near else ""
 
 
 def _is(text: str, wanted: dict[str, Any]) -> bool:

@@ -5,7 +5,6 @@ What nobody measures has not passed, so such a gate refuses every model, after a
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 
 from hardgate.errors import ParamsError
@@ -15,6 +14,7 @@ from hardgate.gates.fairness import FairnessGate
 from hardgate.gates.robust_accuracy import RobustAccuracyGate
 from hardgate.gates.robust_auc import RobustAucGate
 from hardgate.measurements import WORST_CASE
+from hardgate.params_file import meant
 from hardgate.probes import Evaluation
 from hardgate.records import InputSpec, TableInput
 
@@ -52,6 +52,6 @@ def _compared(section: Evaluation, spec: InputSpec) -> list[str]:
 
 def _among(known: Sequence[str], asked: str, key: str, there: str) -> None:
     if asked not in known:
-        near = difflib.get_close_matches(asked, known, n=1)
-        meant = f"; did you mean {near[0]}?" if near else ""
-        raise ParamsError(f"{key} = {asked!r}: {there} {', '.join(known) or 'nothing'}{meant}")
+        raise ParamsError(
+            f"{key} = {asked!r}: {there} {', '.join(known) or 'nothing'}{meant(asked, known)}"
+        )

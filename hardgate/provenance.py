@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 BLOCK = 1 << 20
 CODE = ("hardgate", "flows", "tasks", "pyproject.toml", "requirements.lock")
@@ -35,10 +35,15 @@ def sha256_json(value: Any) -> str:
 
 def sha256_file(path: Path) -> str:
     """Digest a file, streamed; memory does not grow with its size."""
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while block := file.read(BLOCK):
-            digest.update(block)
+        return sha256_stream(file)
+
+
+def sha256_stream(stream: BinaryIO) -> str:
+    """Digest what is left of a stream, block by block."""
+    digest = hashlib.sha256()
+    while block := stream.read(BLOCK):
+        digest.update(block)
     return digest.hexdigest()
 
 

@@ -298,6 +298,13 @@ def write(record: Record, path: Path) -> None:
     files.write_text(path, record.model_dump_json(indent=2) + "\n")
 
 
+def first_problem(error: ValidationError, whole: str) -> str:
+    """Say the first thing that is wrong; ``whole`` is named when it is no single key."""
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"]) or whole
+    return f"{key}: {first['msg']}"
+
+
 def read(kind: type[R], path: Path) -> R:
     """Read a record back with full validation.
 
@@ -311,10 +318,8 @@ def read(kind: type[R], path: Path) -> R:
     except FileNotFoundError as error:
         raise IntegrityError(f"{path} is missing; run the stage that writes it") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "the whole file"
         raise IntegrityError(
-            f"{path} is not a valid {kind.__name__}: {key}: {first['msg']}; "
+            f"{path} is not a valid {kind.__name__}: {first_problem(error, 'the whole file')}; "
             "delete it and run its stage again"
         ) from error
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import stat
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -142,15 +141,9 @@ def private_pem(key: PrivateKey) -> bytes:
 
 def _write_once(path: Path, content: bytes) -> bool:
     """Write a file for its owner alone, whole or not at all; tell whether it was not there yet."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with files.creating(path, mode=0o600) as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(path).hardlink_to(temporary)  # unlike a rename, never replaces
     except FileExistsError:
         return False
-    finally:
-        Path(temporary).unlink()
     return True

@@ -27,7 +27,7 @@ from pydantic import (
     model_validator,
 )
 
-from hardgate import provenance
+from hardgate import provenance, records
 from hardgate.errors import IntegrityError
 from hardgate.records import FileRecord, Finding, Measurement, Record, Sha256, Verdict
 
@@ -86,7 +86,20 @@ class OutcomesRecord(Record):
     attacks: tuple[str, ...]
 
 
-class Predicate(Record):
+class Dated(Record):
+    """What holds for some time."""
+
+    issued_at: Moment
+    valid_until: Moment
+
+    @model_validator(mode="after")
+    def _holds_for_some_time(self) -> Self:
+        if not self.issued_at < self.valid_until:
+            raise ValueError(f"it ends at {self.valid_until} and begins at {self.issued_at}")
+        return self
+
+
+class Predicate(Dated):
     """Everything the decision rests on."""
 
     schema_version: Literal[1] = 1
@@ -112,19 +125,11 @@ class Predicate(Record):
     findings: tuple[Finding, ...] = Field(min_length=1)
     decision: Literal["promotable", "refused"]
     submitted_by: Annotated[str, Field(min_length=1)]
-    issued_at: Moment
-    valid_until: Moment
 
     @model_validator(mode="after")
     def _decides_as_it_found(self) -> Self:
         if self.decision != decide(self.findings):
             raise ValueError(f"the decision {self.decision!r} does not follow from the findings")
-        return self
-
-    @model_validator(mode="after")
-    def _holds_for_some_time(self) -> Self:
-        if not self.issued_at < self.valid_until:
-            raise ValueError(f"it ends at {self.valid_until} and begins at {self.issued_at}")
         return self
 
 
@@ -141,13 +146,18 @@ class Subject(Record):
     digest: Digest
 
 
-class Statement(Record):
-    """The predicate, bound to its subject in the form that in-toto prescribes."""
+class Bound(Record):
+    """Whatever is said of one subject, in the form that in-toto prescribes."""
 
     model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
 
     type: Literal["https://in-toto.io/Statement/v1"] = Field(STATEMENT_TYPE, alias="_type")
     subject: Annotated[tuple[Subject, ...], Field(min_length=1, max_length=1)]
+
+
+class Statement(Bound):
+    """The predicate, bound to the model directory it is about."""
+
     predicate_type: Literal["https://hardgate.dev/evidence/v1"] = Field(
         PREDICATE_TYPE, alias="predicateType"
     )
@@ -184,7 +194,7 @@ def state(predicate: Predicate) -> Statement:
     return Statement(subject=(_subject(predicate),), predicate=predicate)
 
 
-def payload(statement: Statement) -> bytes:
+def payload(statement: Bound) -> bytes:
     """Spell a statement as the bytes that are signed."""
     plain: Any = json.loads(statement.model_dump_json(by_alias=True))
     return provenance.canonical_json(plain)
@@ -201,10 +211,9 @@ def read(content: bytes) -> Statement:
     try:
         statement = Statement.model_validate_json(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "the whole payload"
         raise IntegrityError(
-            f"the signed payload is not evidence of this kind: {key}: {first['msg']}"
+            "the signed payload is not evidence of this kind: "
+            + records.first_problem(error, "the whole payload")
         ) from error
     if payload(statement) != content:
         raise IntegrityError("the signed payload is not spelled as evidence is")

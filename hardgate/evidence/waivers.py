@@ -6,20 +6,18 @@ folder of waivers brings its own trusted ones, so that the gate cannot excuse wh
 
 from __future__ import annotations
 
-import json
 import logging
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Final, Literal
 
-from pydantic import ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, StringConstraints, ValidationError
 from securesystemslib.signer import Signer  # type: ignore[attr-defined]
 
-from hardgate import files, provenance
+from hardgate import files, provenance, records
 from hardgate.errors import IntegrityError
-from hardgate.evidence import signing
-from hardgate.evidence.statement import STATEMENT_TYPE, Moment, Subject
-from hardgate.records import Record
+from hardgate.evidence import signing, statement
+from hardgate.evidence.statement import Bound, Dated, Subject
 
 PREDICATE_TYPE: Final = "https://hardgate.dev/waiver/v1"
 TRUSTED: Final = "trusted"  # folder of public keys within the folder of waivers
@@ -28,29 +26,17 @@ ENDING: Final = ".waiver.json"
 Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=10)]
 
 
-class Waiver(Record):
+class Waiver(Dated):
     """Who excuses which gate, why, and until when."""
 
     gate: Annotated[str, Field(min_length=1)]  # its label, such as ``robust_auc/worst_case``
     reason: Words
     by: Annotated[str, Field(min_length=1)]
-    issued_at: Moment
-    valid_until: Moment
-
-    @model_validator(mode="after")
-    def _ends(self) -> Self:
-        if not self.issued_at < self.valid_until:
-            raise ValueError(f"it ends at {self.valid_until} and begins at {self.issued_at}")
-        return self
 
 
-class WaiverStatement(Record):
+class WaiverStatement(Bound):
     """A waiver, bound to the one model it excuses."""
 
-    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
-
-    type: Literal["https://in-toto.io/Statement/v1"] = Field(STATEMENT_TYPE, alias="_type")
-    subject: Annotated[tuple[Subject, ...], Field(min_length=1, max_length=1)]
     predicate_type: Literal["https://hardgate.dev/waiver/v1"] = Field(
         PREDICATE_TYPE, alias="predicateType"
     )
@@ -60,8 +46,7 @@ class WaiverStatement(Record):
 def write(waiver: Waiver, subject: Subject, folder: Path, signer: Signer) -> Path:
     """Sign a waiver and put it into the folder; its name is its digest."""
     made = WaiverStatement(subject=(subject,), predicate=waiver)
-    plain: Any = json.loads(made.model_dump_json(by_alias=True))
-    content = signing.sign(provenance.canonical_json(plain), signer)
+    content = signing.sign(statement.payload(made), signer)
     path = folder / f"{provenance.sha256_bytes(content)[:16]}{ENDING}"
     files.write_bytes(path, content)
     return path
@@ -90,8 +75,7 @@ def _read(content: bytes, trusted: Path) -> WaiverStatement:
     try:
         return WaiverStatement.model_validate_json(signed.payload)
     except ValidationError as error:
-        first = error.errors()[0]
         raise IntegrityError(
-            f"the signed payload is not a waiver: {'.'.join(map(str, first['loc']))}: "
-            f"{first['msg']}"
+            "the signed payload is not a waiver: "
+            + records.first_problem(error, "the whole payload")
         ) from error

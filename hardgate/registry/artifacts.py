@@ -10,10 +10,10 @@ past the server. MLflow then uploads through the server, in a stream.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import posixpath
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,7 +26,7 @@ from mlflow.store.artifact.artifact_repo import ArtifactRepository
 from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from mlflow.store.artifact.s3_artifact_repo import S3ArtifactRepository
 
-from hardgate import provenance
+from hardgate import files, provenance
 
 PREFIX: Final = "once+"
 SEAL: Final = ".sealed"  # beside a folder: nothing below it changes any more
@@ -126,11 +126,8 @@ class WriteOnce(ArtifactRepository):  # type: ignore[misc]
         for name in self.files(path):
             if name == provenance.NOT_OF_THE_MODEL:
                 continue
-            digest = hashlib.sha256()
             with self.opened(posixpath.join(path, name)) as stream:
-                while block := stream.read(provenance.BLOCK):
-                    digest.update(block)
-            found[name] = digest.hexdigest()
+                found[name] = provenance.sha256_stream(stream)
         return found
 
     def read(self, path: str, *, limit: int) -> bytes | None:
@@ -194,20 +191,11 @@ class WriteOnceLocal(WriteOnce):
 
     def create(self, local_file: str, path: str) -> None:
         """Store a file; linking it into place fails where one of its name is, even a moment old."""
-        place = self._place(path)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        temporary = place.with_name(f".{place.name}.{os.getpid()}.{os.urandom(4).hex()}")
         try:
-            with Path(local_file).open("rb") as given, temporary.open("xb") as taken:
-                while block := given.read(provenance.BLOCK):
-                    taken.write(block)
-                taken.flush()
-                os.fsync(taken.fileno())
-            place.hardlink_to(temporary)
+            with Path(local_file).open("rb") as given, files.creating(self._place(path)) as taken:
+                shutil.copyfileobj(given, taken, provenance.BLOCK)
         except FileExistsError as error:
             raise _denied(f"model files are write-once, and {path!r} is there already") from error
-        finally:
-            temporary.unlink(missing_ok=True)
 
 
 class WriteOnceS3(WriteOnce):

@@ -17,12 +17,11 @@ SIGNED_ON = "hardgate_signed_on"  # where single sign-on leaves its caller, in f
 
 @dataclass(frozen=True)
 class Caller:
-    """A user of the registry. ``served`` is false outside of a server's request."""
+    """A user of the registry."""
 
     name: str
     roles: frozenset[str] = frozenset()
     factors: frozenset[str] = frozenset()  # how he logged in: ``amr`` of RFC 8176
-    served: bool = True
 
     @property
     def second_factor(self) -> bool:
@@ -30,7 +29,7 @@ class Caller:
         return bool(self.factors & {"mfa", "otp", "hwk", "swk", "fpt", "face", "sc"})
 
 
-NOBODY = Caller("nobody", served=False)
+NOBODY = Caller("nobody")  # outside of a server's request
 ANONYMOUS = Caller("anonymous")
 
 

@@ -30,7 +30,7 @@ from sqlalchemy.orm import Session
 from hardgate.errors import HardgateError
 from hardgate.evidence.statement import RegistryEntry
 from hardgate.registry import approval, artifacts, audit, identity, rules
-from hardgate.registry.approval import Approval, Refusal
+from hardgate.registry.approval import Refusal
 from hardgate.registry.audit import Action
 from hardgate.registry.rules import GATE, WATCHER, Rules
 
@@ -139,28 +139,15 @@ class Gate:
     def _refuse(
         self, what: str, action: Action, name: str, arguments: tuple[Any, ...], refusal: Refusal
     ) -> None:
-        caller = identity.current()
-        words = f"{what} of {name!r}"
-        if arguments:
-            words += " (" + ", ".join(str(value)[:100] for value in arguments) + ")"
-        words = f"{words} refused: {refusal.words}."
+        asked = ", ".join(str(value)[:100] for value in arguments)
+        words = f"{what} of {name!r}{f' ({asked})' if arguments else ''} refused: {refusal.words}."
         log.warning("%s", words)
         with self._transaction() as session:
-            audit.append(
-                session,
-                action,
-                allowed=False,
-                by=caller.name,
-                roles=tuple(sorted(caller.roles)),
-                factors=tuple(sorted(caller.factors)),
-                model=name,
-                target=", ".join(str(value)[:100] for value in arguments),
-                words=refusal.words,
-            )
+            _enter(session, action, name, allowed=False, target=asked, words=refusal.words)
         code = PERMISSION_DENIED if refusal.forbidden else BAD_REQUEST
         raise MlflowException(words, error_code=code)
 
-    def _entry(self, name: str, version: str) -> tuple[RegistryEntry, ModelVersion]:
+    def _entry(self, name: str, version: str) -> RegistryEntry:
         found = self.get_model_version(name, version)
         return RegistryEntry(
             name=found.name,
@@ -168,7 +155,7 @@ class Gate:
             created_at=int(found.creation_timestamp),
             run_id=str(found.run_id or ""),
             source=str(found.source),
-        ), found
+        )
 
     def _digests(self, name: str, version: str) -> Mapping[str, str]:
         """Digest the version's files as they are now; outside of the lock, for it takes time."""
@@ -179,37 +166,28 @@ class Gate:
         repository.seal(path)
         return repository.digests(path)
 
-    def _judged(
-        self, session: Session, name: str, version: str, files: Mapping[str, str], own: Rules
-    ) -> Approval:
-        entry, _ = self._entry(name, version)
-        return approval.judge(
-            entry,
-            audit.evidence_of(session, name, entry.version, created=entry.created_at),
-            files,
-            caller=identity.current(),
-            rules=own,
-            now=datetime.now(UTC),
-        )
-
     def _promote(self, name: str, version: str, target: str, write: Callable[[], Any]) -> Any:
         """Judge, write, stamp and enter, all or nothing."""
         own = self._rules()
-        approval.ask_role(identity.current(), own.models.get(name))  # before the files are read
+        caller = identity.current()
+        approval.ask_role(caller, own.models.get(name))  # before the files are read
         files = self._digests(name, version)
         with self._transaction() as session:
-            judged = self._judged(session, name, version, files, own)
+            asked = self._entry(name, version)
+            judged = approval.judge(
+                asked,
+                audit.evidence_of(session, name, asked.version, created=asked.created_at),
+                files,
+                caller=caller,
+                rules=own,
+                now=datetime.now(UTC),
+            )
             before = self._holder(name, target)
             done = write()
-            caller = identity.current()
-            entry = audit.append(
+            entry = _enter(
                 session,
                 "promote",
-                allowed=True,
-                by=caller.name,
-                roles=tuple(sorted(caller.roles)),
-                factors=tuple(sorted(caller.factors)),
-                model=name,
+                name,
                 version=str(version),
                 target=target,
                 before=before,
@@ -236,18 +214,7 @@ class Gate:
             done = write()
             if not version:
                 return done  # somebody else was faster
-            audit.append(
-                session,
-                "withdraw",
-                allowed=True,
-                by=caller.name,
-                roles=tuple(sorted(caller.roles)),
-                factors=tuple(sorted(caller.factors)),
-                model=name,
-                version=version,
-                target=target,
-                before=version,
-            )
+            _enter(session, "withdraw", name, version=version, target=target, before=version)
             return done
 
     def _holder(self, name: str, alias: str) -> str:
@@ -393,7 +360,7 @@ class Gate:
         self, name: str, version: str, description: str | None = None
     ) -> ModelVersion:
         """Describe a version; the words on one with evidence are the gate's."""
-        entry, _ = self._entry(name, version)
+        entry = self._entry(name, version)
         with self.ManagedSessionMaker() as session:
             proven = audit.evidence_of(session, name, entry.version, created=entry.created_at)
         if proven is not None:
@@ -424,21 +391,17 @@ class Gate:
 
     def _note_release(self, name: str, version: str, tag: ModelVersionTag) -> None:
         """Let the watcher say what it found; the status goes into the audit."""
-        caller = identity.current()
-        if WATCHER not in caller.roles:
+        if WATCHER not in identity.current().roles:
             raise Refusal(
                 f"the tag {tag.key!r} is written by the role {WATCHER} alone", forbidden=True
             )
         with self._transaction() as session:
             if tag.key == "release.status":
                 tags = self.get_model_version(name, version).tags
-                audit.append(
+                _enter(
                     session,
                     "release" if tag.value == "released" else "alarm",
-                    allowed=True,
-                    by=caller.name,
-                    roles=tuple(sorted(caller.roles)),
-                    model=name,
+                    name,
                     version=str(version),
                     target=str(tags.get("approval.target", "")),
                     words=str(tags.get("release.words", "")),
@@ -454,19 +417,15 @@ class Gate:
         if own is rules.NONE:
             super().set_model_version_tag(name, version, tag)  # type: ignore[misc]
             return
-        entry, _ = self._entry(name, version)
+        entry = self._entry(name, version)
         content = self._evidence(entry, str(tag.value))
         predicate = approval.opened(content, own)
         approval.refuse_another(predicate, entry)
-        caller = identity.current()
         with self._transaction() as session:
-            noted = audit.append(
+            noted = _enter(
                 session,
                 "evidence",
-                allowed=True,
-                by=caller.name,
-                roles=tuple(sorted(caller.roles)),
-                model=name,
+                name,
                 version=entry.version,
                 words=f"{predicate.decision}, submitted by {predicate.submitted_by}",
                 evidence_sha256=approval.digest(content),
@@ -488,6 +447,23 @@ class Gate:
             raise Refusal(f"the run has no artifact {path!r} to read evidence from")
         repository.seal(posixpath.dirname(place))
         return content
+
+
+def _enter(
+    session: Session, action: Action, model: str, *, allowed: bool = True, **said: Any
+) -> audit.Entry:
+    """Enter into the audit what the caller of this moment did or was refused."""
+    caller = identity.current()
+    return audit.append(
+        session,
+        action,
+        allowed=allowed,
+        by=caller.name,
+        roles=tuple(sorted(caller.roles)),
+        factors=tuple(sorted(caller.factors)),
+        model=model,
+        **said,
+    )
 
 
 class GatedStore(Gate, SqlAlchemyStore):  # type: ignore[misc]

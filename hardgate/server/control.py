@@ -42,9 +42,7 @@ def run(known: Settings, say: Say) -> None:
     from hardgate.evidence import signing
 
     _alone()
-    for process in supervisor.leftovers():
-        say(f"{process.name} is left over from a start that was killed; it is ended first")
-        supervisor.end(process)
+    _end_leftovers(say)
     hidden = settings.secret()
     trusted = state.room("keys") / "trusted"
     signing.open_signer(f"file2:{state.room('keys') / 'evidence.pem'}", trusted=trusted)
@@ -97,6 +95,12 @@ def _alone() -> None:
         raise UnavailableError(
             f"it is running already (process {found.supervisor.pid}); hardgate down ends it"
         )
+
+
+def _end_leftovers(say: Say) -> None:
+    for process in supervisor.leftovers():
+        say(f"{process.name} is left over from a start that was killed; it is ended")
+        supervisor.end(process)
 
 
 def _deploy(known: Settings, hidden: Secrets) -> None:
@@ -157,9 +161,7 @@ def end(say: Say) -> None:
     """End what is running."""
     found = supervisor.running()
     if found is None:
-        for process in supervisor.leftovers():
-            say(f"{process.name} is left over from a start that was killed; it is ended")
-            supervisor.end(process)
+        _end_leftovers(say)
         say("nothing is running")
         return
     supervisor.ask_to_end(found)

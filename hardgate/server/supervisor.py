@@ -158,19 +158,21 @@ class Supervisor:
 
 def running() -> Running | None:
     """Tell what is running; None when no supervisor is."""
+    found = _last()
+    return found if found is not None and is_alive(found.supervisor) else None
+
+
+def _last() -> Running | None:
+    """Read what a supervisor noted; one that ended in order left nothing."""
     path = settings.room() / FILE
-    if not path.is_file():
-        return None
-    found = records.read(Running, path)
-    return found if is_alive(found.supervisor) else None
+    return records.read(Running, path) if path.is_file() else None
 
 
 def leftovers() -> Sequence[Process]:
     """List services whose supervisor was killed."""
-    path = settings.room() / FILE
-    if not path.is_file() or running() is not None:
+    found = _last()
+    if found is None or is_alive(found.supervisor):
         return ()
-    found = records.read(Running, path)
     return [
         process for process in found.services.values() if is_alive(process) or _orphans(process.pid)
     ]

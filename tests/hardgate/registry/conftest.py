@@ -136,6 +136,17 @@ class World:
             version=version.version,
         )
 
+    def stage(self, user: User, version: Version, stage: str) -> requests.Response:
+        return self.api(
+            user,
+            "POST",
+            "model-versions/transition-stage",
+            name=version.name,
+            version=version.version,
+            stage=stage,
+            archive_existing_versions=False,
+        )
+
     def champion(self, name: str, alias: str = "champion") -> str | None:
         found = self.must(ADMIN, "GET", "registered-models/get", name=name)["registered_model"]
         aliases = {each["alias"]: each["version"] for each in found.get("aliases", ())}

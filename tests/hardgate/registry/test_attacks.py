@@ -80,15 +80,7 @@ def test_only_a_release_manager_approves(
 
 @pytest.mark.parametrize("stage", ["Production", "production"])
 def test_a_stage_is_no_way_around(world: World, unproven: Version, stage: str) -> None:
-    answer = world.api(
-        GRACE,
-        "POST",
-        "model-versions/transition-stage",
-        name=unproven.name,
-        version=unproven.version,
-        stage=stage,
-        archive_existing_versions=False,
-    )
+    answer = world.stage(GRACE, unproven, stage)
     refused(answer, 400, "no gate evidence is recorded")
     assert world.version(unproven)["current_stage"] == "None"
 
@@ -172,15 +164,7 @@ def test_a_client_with_the_databases_address_writes_no_tag_of_the_gate(
 def test_an_older_version_in_production_is_not_deleted(world: World, proven: Version) -> None:
     second = world.prove(world.register(proven.name))
     for version in (proven, second):
-        assert world.api(
-            GRACE,
-            "POST",
-            "model-versions/transition-stage",
-            name=version.name,
-            version=version.version,
-            stage="Production",
-            archive_existing_versions=False,
-        ).ok
+        assert world.stage(GRACE, version, "Production").ok
     fields = {"name": proven.name, "version": proven.version}
     refused(world.api(ADMIN, "DELETE", "model-versions/delete", **fields), 400, "'Production'")
 
@@ -589,15 +573,7 @@ def test_what_is_in_production_is_not_deleted(
 
 def test_a_stage_of_production_is_gated_both_ways(world: World, proven: Version) -> None:
     def to(user: User, stage: str) -> requests.Response:
-        return world.api(
-            user,
-            "POST",
-            "model-versions/transition-stage",
-            name=proven.name,
-            version=proven.version,
-            stage=stage,
-            archive_existing_versions=False,
-        )
+        return world.stage(user, proven, stage)
 
     refused(to(PIPELINE, "Production"), 403, "does not hold the role")
     assert to(GRACE, "Production").ok
