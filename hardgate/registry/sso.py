@@ -41,10 +41,9 @@ from hardgate.registry.people import ROLES, WORKSPACE
 VARIABLE: Final = "HARDGATE_SSO"
 BEARER: Final = "bearer"
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
-KEPT: Final = (
-    300.0  # seconds until the provider's keys are read again: how long a dropped one lives
-)
+KEPT: Final = 300.0  # seconds until the provider's keys are read again, dropped ones too
 LONGEST: Final = 255  # characters of a name in MLflow's tables
+ATTEMPTS: Final = 5  # to give somebody his roles while his other requests do the same
 # Signatures with public keys alone: with a shared secret, whoever verifies could sign as well.
 ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "ES256", "ES384", "EdDSA")
 
@@ -180,19 +179,20 @@ def _provide(auth: Any, caller: Caller) -> None:
     user = auth.store.get_user(caller.name)
     if user.is_admin:
         raise ValueError(f"{caller.name!r} is an account with a password, not one of the provider")
-    held = {
-        role.name: role.id
-        for role in auth.store.list_user_roles_for_workspace(user.id, WORKSPACE)
-        if role.name in ROLES
-    }
     known = {role.name: role.id for role in auth.store.list_roles([WORKSPACE])}
-    changes = [
-        *((auth.store.unassign_role_from_user, held[name]) for name in set(held) - caller.roles),
-        *((auth.store.assign_role_to_user, known[name]) for name in caller.roles - set(held)),
-    ]
-    for change, role in changes:
+    for attempt in range(ATTEMPTS):
+        held = {
+            role.name: role.id
+            for role in auth.store.list_user_roles_for_workspace(user.id, WORKSPACE)
+            if role.name in ROLES
+        }
         try:
-            change(user.id, role)
-        except MlflowException as error:  # another request of the same user was faster
-            if error.error_code not in ("RESOURCE_ALREADY_EXISTS", "RESOURCE_DOES_NOT_EXIST"):
+            for name in set(held) - caller.roles:
+                auth.store.unassign_role_from_user(user.id, held[name])
+            for name in caller.roles - set(held):
+                auth.store.assign_role_to_user(user.id, known[name])
+        except MlflowException:  # another request of the same user was faster: look again
+            if attempt == ATTEMPTS - 1:
                 raise
+        else:
+            return
