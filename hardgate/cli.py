@@ -114,6 +114,31 @@ def verify(
 
 
 @app.command()
+def waive(
+    subject: Annotated[
+        str, typer.Argument(metavar="MODEL[/VERSION|@ALIAS]", help="Such as credit or credit/3.")
+    ],
+    gate: Annotated[str, typer.Argument(metavar="GATE", help="As the decision names it.")],
+    reason: Annotated[str, typer.Option(help="Why the model may be used all the same.")],
+    days: Annotated[int, typer.Option(help="How long the exception holds.")] = 30,
+    by: Annotated[
+        str | None, typer.Option(help="Who excuses; the user of this machine if not given.")
+    ] = None,
+) -> None:
+    """Excuse one gate that refused a version: signed, for these bytes alone, and for a time.
+
+    A release manager still has to approve. Who submitted the version cannot excuse it.
+    """
+    with _project():
+        from hardgate.server import control
+        from tasks import _waiving
+
+        control.join()
+        made, path = _waiving.waive(subject, gate, reason=reason, days=days, by=by)
+    sys.stdout.write(f"waived {made}\nwritten to {os.path.relpath(path)}\n")
+
+
+@app.command()
 def report(
     model: Model,
     show: Annotated[bool, typer.Option("--open/--no-open", help="Open it in the browser.")] = True,

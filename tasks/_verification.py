@@ -10,9 +10,9 @@ from pathlib import Path
 
 import torch
 
-from hardgate import candidates, gates, params, records, region, state
+from hardgate import candidates, gates, params, params_file, records, region, state
 from hardgate.errors import IntegrityError, ParamsError
-from hardgate.evidence import verification
+from hardgate.evidence import verification, waivers
 from hardgate.evidence.spotcheck import Material
 from hardgate.evidence.verification import Check, Ground, Spot
 from hardgate.params import Params
@@ -34,12 +34,9 @@ def verify(subject: str, *, sample: int, seed: int | None) -> tuple[Check, ...]:
     ParamsError
         If the subject names nothing that can be checked.
     """
-    parts = SUBJECT.fullmatch(subject)
-    if parts is None:
-        raise ParamsError(f"{subject!r} is not MODEL, MODEL/VERSION or MODEL@ALIAS")
-    model = parts["model"]
+    version = find(subject)
+    model = version.name
     settings = params.load(model)
-    version = _version(model, parts["version"], parts["alias"])
     folder = state.room("verification") / model
     shutil.rmtree(folder, ignore_errors=True)
     evidence = _registry.fetch_files(version.run_id, promotion.EVIDENCE_FOLDER, folder)
@@ -60,9 +57,25 @@ def verify(subject: str, *, sample: int, seed: int | None) -> tuple[Check, ...]:
         registry=promotion.entry(version),
         judge=lambda measured: gates.decide(settings.promotion.gates, measured),
         now=datetime.now(UTC),
+        waivers=state.room(waivers.ROOM),
         spot=_spot(settings, directory, sample, seed) if sample else None,
     )
     return verification.verify(ground)
+
+
+def find(subject: str) -> Version:
+    """Find ``MODEL``, ``MODEL/VERSION`` or ``MODEL@ALIAS``; alone it is that of the last decision.
+
+    Raises
+    ------
+    ParamsError
+        If it names nothing that the registry knows.
+    """
+    parts = SUBJECT.fullmatch(subject)
+    if parts is None:
+        raise ParamsError(f"{subject!r} is not MODEL, MODEL/VERSION or MODEL@ALIAS")
+    params_file.check_model(parts["model"])
+    return _version(parts["model"], parts["version"], parts["alias"])
 
 
 def _version(model: str, number: str | None, alias: str | None) -> Version:

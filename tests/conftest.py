@@ -219,7 +219,7 @@ def project(
     """A fresh project with the model ``tiny``; the working directory of the test."""
     copy = Project(tmp_path / "project")
     shutil.copytree(_pristine.root, copy.root, symlinks=True)
-    _enter(copy, monkeypatch)
+    enter(copy, monkeypatch)
     return copy
 
 
@@ -277,7 +277,7 @@ def door(
 def hardened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, _hardened: Project) -> Project:
     """A copy of a project that was hardened once; the working directory of the test."""
     copy = copy_project(_hardened, tmp_path / "project")
-    _enter(copy, monkeypatch)
+    enter(copy, monkeypatch)
     return copy
 
 
@@ -295,7 +295,7 @@ def _hardened(tmp_path_factory: pytest.TempPathFactory, _pristine: Project) -> P
     return project
 
 
-def _enter(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def enter(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project.root)
     for name in os.environ:
         if name.startswith(FOREIGN):

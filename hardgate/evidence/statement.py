@@ -164,8 +164,8 @@ class Statement(Bound):
     predicate: Predicate
 
     @model_validator(mode="after")
-    def _speaks_of_its_subject(self) -> Self:
-        if self.subject != (_subject(self.predicate),):
+    def _speaks_of_itssubject(self) -> Self:
+        if self.subject != (subject(self.predicate),):
             raise ValueError("the predicate's model and files are not the subject's")
         return self
 
@@ -191,7 +191,7 @@ def decide(findings: tuple[Finding, ...]) -> Literal["promotable", "refused"]:
 
 def state(predicate: Predicate) -> Statement:
     """Bind a predicate to the model directory whose files it lists."""
-    return Statement(subject=(_subject(predicate),), predicate=predicate)
+    return Statement(subject=(subject(predicate),), predicate=predicate)
 
 
 def payload(statement: Bound) -> bytes:
@@ -220,7 +220,8 @@ def read(content: bytes) -> Statement:
     return statement
 
 
-def _subject(predicate: Predicate) -> Subject:
+def subject(predicate: Predicate) -> Subject:
+    """Name the model directory that a predicate speaks of, by its digest."""
     digests: dict[str, str] = {file.path.as_posix(): file.sha256 for file in predicate.files}
     # As provenance.sha256_tree has it of the directory itself.
     return Subject(name=predicate.model, digest=Digest(sha256=provenance.sha256_json(digests)))

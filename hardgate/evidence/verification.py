@@ -65,6 +65,7 @@ class Ground:
     registry: RegistryEntry | None  # None when the registry does not know the version
     judge: Judge
     now: datetime
+    waivers: Path | None = None  # folder of signed exceptions
     spot: Spot | None = None
 
 
@@ -257,13 +258,17 @@ class _Comparison:
 
     def decision(self) -> str:
         """Require that the gates let this version through: good evidence can say no."""
-        refused = [f for f in self.signed.findings if f.verdict is not Verdict.PASSED]
-        if self.signed.decision != "promotable" or refused:
+        from hardgate.evidence import waivers
+
+        refused = [f.gate for f in self.signed.findings if f.verdict is not Verdict.PASSED]
+        left, waived = waivers.excuse(
+            refused, self.signed, self.ground.waivers, now=self.ground.now
+        )
+        if left or (self.signed.decision != "promotable" and not refused):
             raise IntegrityError(
-                f"the gates refused this version: {', '.join(f.gate for f in refused)}; do not "
-                "use it"
+                f"the gates refused this version: {', '.join(left or refused)}; do not use it"
             )
-        return self.signed.decision
+        return "; waived: ".join((self.signed.decision, *map(str, waived)))
 
     def registry(self) -> str:
         """Compare the registry's entry: another one's evidence cannot be put on this one."""

@@ -1,12 +1,14 @@
 """Waivers: signed, named, reasoned and expiring exceptions to one gate for one model digest.
 
 A waiver is an in-toto Statement in a DSSE envelope like evidence is, but signed by other keys: the
-folder of waivers brings its own trusted ones, so that the gate cannot excuse what it refused.
+folder of waivers brings its own trusted ones, so that the gate cannot excuse what it refused. Nor
+can who submitted the model.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -17,13 +19,17 @@ from securesystemslib.signer import Signer  # type: ignore[attr-defined]
 from hardgate import files, provenance, records
 from hardgate.errors import IntegrityError
 from hardgate.evidence import signing, statement
-from hardgate.evidence.statement import Bound, Dated, Subject
+from hardgate.evidence.statement import Bound, Dated, Predicate, Subject
+from hardgate.spelling import fold
 
 PREDICATE_TYPE: Final = "https://hardgate.dev/waiver/v1"
+ROOM: Final = "waivers"  # of the state folder
 TRUSTED: Final = "trusted"  # folder of public keys within the folder of waivers
 ENDING: Final = ".waiver.json"
 
-Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=10)]
+SHORTEST: Final = 10  # characters of a reason
+
+Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=SHORTEST)]
 
 
 class Waiver(Dated):
@@ -32,6 +38,10 @@ class Waiver(Dated):
     gate: Annotated[str, Field(min_length=1)]  # its label, such as ``robust_auc/worst_case``
     reason: Words
     by: Annotated[str, Field(min_length=1)]
+
+    def __str__(self) -> str:
+        """Say it in one line."""
+        return f"{self.gate} until {self.valid_until:%Y-%m-%d}, by {self.by}: {self.reason}"
 
 
 class WaiverStatement(Bound):
@@ -50,6 +60,26 @@ def write(waiver: Waiver, subject: Subject, folder: Path, signer: Signer) -> Pat
     path = folder / f"{provenance.sha256_bytes(content)[:16]}{ENDING}"
     files.write_bytes(path, content)
     return path
+
+
+def excuse(
+    refused: Sequence[str], predicate: Predicate, folder: Path | None, *, now: datetime
+) -> tuple[tuple[str, ...], tuple[Waiver, ...]]:
+    """Part the gates that refused a model into those that stand and the waivers of the others."""
+    found = (
+        standing(folder, model=statement.subject(predicate).digest.sha256, now=now)
+        if folder
+        else {}
+    )
+    given = {
+        gate: waiver
+        for gate, waiver in found.items()
+        if fold(waiver.by) != fold(predicate.submitted_by)
+    }
+    return (
+        tuple(gate for gate in refused if gate not in given),
+        tuple(given[gate] for gate in refused if gate in given),
+    )
 
 
 def standing(folder: Path, *, model: str, now: datetime) -> dict[str, Waiver]:

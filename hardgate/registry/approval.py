@@ -17,7 +17,8 @@ from hardgate.evidence.statement import Predicate, RegistryEntry
 from hardgate.evidence.waivers import Waiver
 from hardgate.records import Verdict
 from hardgate.registry.identity import Caller
-from hardgate.registry.rules import APPROVER, GATE, ModelRules, Rules, fold
+from hardgate.registry.rules import APPROVER, GATE, ModelRules, Rules
+from hardgate.spelling import fold
 
 FIELDS = {
     "name": "name",
@@ -151,27 +152,19 @@ def digest(evidence: bytes) -> str:
     return provenance.sha256_bytes(evidence)
 
 
-def subject(predicate: Predicate) -> str:
-    """Digest of the model that evidence speaks of."""
-    return statement.state(predicate).subject[0].digest.sha256
-
-
 def _gates(
     predicate: Predicate, own: ModelRules, rules: Rules, now: datetime, again: str
 ) -> tuple[Waiver, ...]:
     """Let today's gates judge the signed measurements, and excuse what is validly waived."""
-    standing = (
-        waivers.standing(rules.waivers, model=subject(predicate), now=now) if rules.waivers else {}
-    )
     refused = [
-        finding
+        finding.gate
         for finding in gates.decide(own.gates, predicate.measurements)
         if finding.verdict is not Verdict.PASSED
     ]
-    left = [finding.gate for finding in refused if finding.gate not in standing]
+    left, waived = waivers.excuse(refused, predicate, rules.waivers, now=now)
     if left:
         raise Refusal(f"gates not passed: {', '.join(left)}; mend the model, then {again}")
-    return tuple(standing[finding.gate] for finding in refused)
+    return waived
 
 
 def _same_files(predicate: Predicate, files: Mapping[str, str]) -> None:

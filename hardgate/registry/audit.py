@@ -73,7 +73,7 @@ class Entry(Record):
     model: str
     version: str = ""
     target: str = ""  # the alias, the stage or the new name
-    before: str = ""  # the version that the alias pointed at
+    before: str = ""  # the versions that held the target until then
     words: str = ""
     evidence_sha256: str = ""
     model_sha256: str = ""

@@ -13,6 +13,12 @@ from typing import Any
 from hardgate.registry import rules
 
 SIGNED_ON = "hardgate_signed_on"  # where single sign-on leaves its caller, in flask.g
+# What a login can rest on, by the words of RFC 8176: what somebody knows, has, or is.
+KINDS = (
+    frozenset({"pwd", "pin", "kba"}),
+    frozenset({"otp", "hwk", "swk", "sms", "tel", "sc"}),
+    frozenset({"fpt", "face", "iris", "retina", "vbm"}),
+)
 
 
 @dataclass(frozen=True)
@@ -25,8 +31,8 @@ class Caller:
 
     @property
     def second_factor(self) -> bool:
-        """Whether the login had more than a password."""
-        return bool(self.factors & {"mfa", "otp", "hwk", "swk", "fpt", "face", "sc"})
+        """Whether the login rested on two kinds of proof, or the provider says so (``mfa``)."""
+        return "mfa" in self.factors or sum(bool(self.factors & kind) for kind in KINDS) > 1
 
 
 NOBODY = Caller("nobody")  # outside of a server's request

@@ -7,7 +7,6 @@ the folder of trusted keys; without that no approval is possible, and a server d
 from __future__ import annotations
 
 import os
-import unicodedata
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +16,7 @@ from hardgate import records
 from hardgate.errors import IntegrityError
 from hardgate.gates import Policy
 from hardgate.records import Record
+from hardgate.spelling import fold
 
 VARIABLE: Final = "HARDGATE_REGISTRY"
 APPROVER: Final = "release-manager"
@@ -60,11 +60,6 @@ class Rules(Record):
 
 # What holds where no server was set up: everything is protected and nobody is trusted.
 NONE: Final = Rules(trusted=Path(os.devnull))
-
-
-def fold(word: str) -> str:
-    """Bring a word to the form in which lookalikes by case, width or blanks are equal."""
-    return unicodedata.normalize("NFKC", word).strip().casefold()
 
 
 def is_reserved(tag: str) -> bool:

@@ -37,6 +37,7 @@ from hardgate.records import Record
 from hardgate.registry import identity, rules
 from hardgate.registry.identity import Caller
 from hardgate.registry.people import ROLES, WORKSPACE
+from hardgate.spelling import fold
 
 VARIABLE: Final = "HARDGATE_SSO"
 BEARER: Final = "bearer"
@@ -167,8 +168,8 @@ def _provide(auth: Any, caller: Caller) -> None:
     """
     from mlflow.exceptions import MlflowException
 
-    local = {rules.fold(name) for name in rules.load().people}
-    if rules.fold(caller.name) in local:
+    local = {fold(name) for name in rules.load().people}
+    if fold(caller.name) in local:
         raise ValueError(f"{caller.name!r} is an account with a password, not one of the provider")
     if not auth.store.has_user(caller.name):
         try:

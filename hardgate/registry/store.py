@@ -20,19 +20,23 @@ from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 from mlflow.entities.model_registry import ModelVersion, ModelVersionTag
+from mlflow.entities.model_registry.model_version_stages import get_canonical_stage
 from mlflow.environment_variables import MLFLOW_ENABLE_WORKSPACES
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import BAD_REQUEST, PERMISSION_DENIED
+from mlflow.store.model_registry.dbmodels.models import SqlModelVersion
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 from mlflow.store.model_registry.sqlalchemy_workspace_store import WorkspaceAwareSqlAlchemyStore
 from sqlalchemy.orm import Session
 
 from hardgate.errors import HardgateError
+from hardgate.evidence import statement
 from hardgate.evidence.statement import RegistryEntry
 from hardgate.registry import approval, artifacts, audit, identity, rules
 from hardgate.registry.approval import Refusal
 from hardgate.registry.audit import Action
 from hardgate.registry.rules import GATE, WATCHER, Rules
+from hardgate.spelling import fold
 
 SCHEME: Final = "gated+"
 EVIDENCE_TAG: Final = "gate.evidence"  # set by the gate service: where in the run it lies
@@ -182,7 +186,7 @@ class Gate:
                 rules=own,
                 now=datetime.now(UTC),
             )
-            before = self._holder(name, target)
+            before = self._holders(session, name, target)
             done = write()
             entry = _enter(
                 session,
@@ -190,13 +194,17 @@ class Gate:
                 name,
                 version=str(version),
                 target=target,
-                before=before,
+                before=", ".join(sorted(before)),
                 words=f"submitted by {judged.predicate.submitted_by}",
                 evidence_sha256=judged.evidence_sha256,
-                model_sha256=approval.subject(judged.predicate),
-                waived=tuple(f"{waiver.gate}: {waiver.reason}" for waiver in judged.waived),
+                model_sha256=statement.subject(judged.predicate).digest.sha256,
+                waived=tuple(map(str, judged.waived)),
             )
             self._stamp(name, version, entry)
+            if own.protects_stage(target):
+                for gone in sorted(before - self._holders(session, name, target)):
+                    words = f"archived when version {version} came"
+                    _enter(session, "withdraw", name, version=gone, target=target, words=words)
             return done
 
     def _withdraw(
@@ -210,16 +218,23 @@ class Gate:
         with self._transaction() as session:
             if WATCHER not in caller.roles:
                 approval.ask_role(caller, self._rules().models.get(name))
-            version = self._holder(name, target) if version is None else version
+            if version is None:
+                (version,) = self._holders(session, name, target) or ("",)
             done = write()
             if not version:
                 return done  # somebody else was faster
             _enter(session, "withdraw", name, version=version, target=target, before=version)
             return done
 
-    def _holder(self, name: str, alias: str) -> str:
+    def _holders(self, session: Session, name: str, target: str) -> frozenset[str]:
+        """Name the versions that an alias points at or that are in a stage."""
         aliases = self.get_registered_model(name).aliases
-        return str(aliases.get(alias, ""))
+        staged = self._get_query(session, SqlModelVersion).filter(  # type: ignore[attr-defined]
+            SqlModelVersion.name == name,
+            SqlModelVersion.current_stage == target,
+        )
+        pointed = (number for alias, number in aliases.items() if alias == target)
+        return frozenset(map(str, (*pointed, *(found.version for found in staged))))
 
     def _stamp(self, name: str, version: str, entry: audit.Entry) -> None:
         """Mirror the audit in tags, for people who look at the version's page."""
@@ -283,6 +298,7 @@ class Gate:
         self, name: str, version: str, stage: str, archive_existing_versions: bool
     ) -> ModelVersion:
         """Change a stage; into a protected one is an approval, out of it a withdrawal."""
+        stage = get_canonical_stage(stage)
         write = functools.partial(
             super().transition_model_version_stage,  # type: ignore[misc]
             name,
@@ -303,31 +319,35 @@ class Gate:
     @refusing("Renaming", "rename")
     def rename_registered_model(self, name: str, new_name: str) -> Any:
         """Rename a model, unless a version of it is in production: evidence is bound to names."""
-        with self._transaction():  # nobody promotes between the question and the deed
+        with self._transaction() as session:  # nobody promotes between question and deed
             if held := self._in_production(name):
                 raise Refusal(f"{held} is in production, and its evidence is bound to the name")
-            return super().rename_registered_model(name, new_name)  # type: ignore[misc]
+            done = super().rename_registered_model(name, new_name)  # type: ignore[misc]
+            _enter(session, "rename", name, target=new_name)
+            return done
 
     @refusing("Deleting a version", "delete")
     def delete_model_version(self, name: str, version: str) -> None:
         """Delete a version, unless it is in production."""
-        with self._transaction():
+        with self._transaction() as session:
             if held := self._in_production(name, str(version)):
                 raise Refusal(f"{held} is in production; move the alias or stage first")
             super().delete_model_version(name, version)  # type: ignore[misc]
+            _enter(session, "delete", name, version=str(version))
 
     @refusing("Deleting the model", "delete")
     def delete_registered_model(self, name: str) -> None:
         """Delete a model, unless a version of it is in production."""
-        with self._transaction():
+        with self._transaction() as session:
             if held := self._in_production(name):
                 raise Refusal(f"{held} is in production; remove the alias or stage first")
             super().delete_registered_model(name)  # type: ignore[misc]
+            _enter(session, "delete", name)
 
     @refusing("Tagging the model")
     def set_registered_model_tag(self, name: str, tag: Any) -> None:
         """Tag a model; never so that it turns into a prompt and hides."""
-        if rules.fold(tag.key) == PROMPT:
+        if fold(tag.key) == PROMPT:
             raise Refusal("the tag would turn the model into a prompt and hide it")
         super().set_registered_model_tag(name, tag)  # type: ignore[misc]
 
@@ -370,15 +390,15 @@ class Gate:
     @refusing("Tagging a version")
     def set_model_version_tag(self, name: str, version: str, tag: ModelVersionTag) -> None:
         """Tag a version; the gate's tags come from the gate service alone."""
-        if rules.fold(tag.key).startswith("release."):
+        if fold(tag.key).startswith("release."):
             self._note_release(name, version, tag)
             return
         if rules.is_reserved(tag.key):
             self._ask_gate_service(f"the tag {tag.key!r}")
-            if rules.fold(tag.key) == EVIDENCE_TAG:
+            if fold(tag.key) == EVIDENCE_TAG:
                 self._record(name, version, tag)
                 return
-            if not rules.fold(tag.key).startswith("gate."):
+            if not fold(tag.key).startswith("gate."):
                 raise Refusal(f"the tag {tag.key!r} is written by the server alone", forbidden=True)
         super().set_model_version_tag(name, version, tag)  # type: ignore[misc]
 
@@ -429,7 +449,7 @@ class Gate:
                 version=entry.version,
                 words=f"{predicate.decision}, submitted by {predicate.submitted_by}",
                 evidence_sha256=approval.digest(content),
-                model_sha256=approval.subject(predicate),
+                model_sha256=statement.subject(predicate).digest.sha256,
             )
             audit.keep_evidence(session, noted, content, created=entry.created_at)
             mirrored = ModelVersionTag(tag.key, noted.evidence_sha256)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hardgate import files, records
+from hardgate import files, records, state
 from hardgate.errors import UnavailableError
 from hardgate.server import settings
 from hardgate.server.settings import ADMIN, GATE_USER, WATCHER_USER, Secrets, Settings
@@ -148,8 +148,8 @@ def write_rules(trusted: Path) -> Rules:
     for name in params.models():
         promotion = params.load(name).promotion
         models[name] = ModelRules(gates=promotion.gates, second_factor=promotion.second_factor)
-    folder = room / "waivers"
-    (folder / waivers.TRUSTED).mkdir(parents=True, exist_ok=True)
+    folder = state.room(waivers.ROOM).resolve()
+    (folder / waivers.TRUSTED).mkdir(exist_ok=True)
     made = Rules(
         trusted=trusted.resolve(),
         waivers=folder,

@@ -28,6 +28,7 @@ import boto3
 import psycopg
 import pytest
 import requests
+import sqlalchemy
 
 from hardgate import measurements, records, statistics
 from hardgate.evidence import signing, statement
@@ -92,6 +93,16 @@ class World:
             except subprocess.TimeoutExpired:
                 os.killpg(self.server.pid, signal.SIGKILL)
                 self.server.wait()
+
+    @contextmanager
+    def opened(self) -> Iterator[sqlalchemy.Engine]:
+        """Open the server's database as its owner does."""
+        url = self.database.replace("postgresql://", "postgresql+psycopg://")
+        engine = sqlalchemy.create_engine(url)
+        try:
+            yield engine
+        finally:
+            engine.dispose()
 
     def restart(self) -> None:
         """Start it again."""

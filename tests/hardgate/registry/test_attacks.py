@@ -16,9 +16,11 @@ from typing import Any
 
 import pytest
 import requests
+import sqlalchemy
 
 from hardgate import measurements, provenance, statistics
 from hardgate.evidence import signing
+from hardgate.registry import audit
 from tests.hardgate.registry.conftest import (
     ADMIN,
     GRACE,
@@ -586,13 +588,105 @@ def test_a_stage_of_production_is_gated_both_ways(world: World, proven: Version)
     assert to(GRACE, "Archived").ok
 
 
-def test_deleting_run_and_logged_model_leaves_the_bytes(world: World, champion: Version) -> None:
+def test_who_left_production_is_in_the_audit(world: World, proven: Version) -> None:
+    newer = world.prove(world.register(proven.name))
+    assert world.stage(GRACE, proven, "Production").ok
+    answer = world.api(
+        GRACE,
+        "POST",
+        "model-versions/transition-stage",
+        name=newer.name,
+        version=newer.version,
+        stage="Production",
+        archive_existing_versions=True,
+    )
+    assert answer.ok, answer.text
+    third = world.register(proven.name)
+    fields = {"name": third.name, "version": third.version}
+    assert world.api(GRACE, "DELETE", "model-versions/delete", **fields).ok
+    with world.opened() as engine:
+        found = [entry for entry in audit.entries(engine) if entry.model == proven.name]
+    said = [(e.action, e.version, e.before, e.words.partition(",")[0]) for e in found[-4:]]
+    assert said == [
+        ("promote", "1", "", "submitted by sam"),
+        ("promote", "2", "1", "submitted by sam"),
+        ("withdraw", "1", "", "archived when version 2 came"),
+        ("delete", "3", "", ""),
+    ]
+
+
+def bytes_of(world: World, version: Version) -> bool:
+    url = f"{world.url}/api/2.0/mlflow-artifacts/artifacts/{version.place}/data/w"
+    return requests.get(url, auth=GRACE.auth, timeout=60).ok
+
+
+def test_what_a_version_stands_on_is_not_deleted(world: World, champion: Version) -> None:
+    run = world.must(ADMIN, "GET", "runs/get", run_id=champion.run_id)["run"]["info"]
     model_id = champion.source.removeprefix("models:/")
-    assert world.api(ADMIN, "POST", "runs/delete", run_id=champion.run_id).ok
-    assert world.api(ADMIN, "DELETE", f"logged-models/{model_id}").ok
+    stands = f"version 1 of '{champion.name}' stands on"
+    answer = world.api(ADMIN, "POST", "runs/delete", run_id=champion.run_id)
+    refused(answer, 400, f"{stands} run {champion.run_id}; delete the version first")
+    answer = world.api(ADMIN, "DELETE", f"logged-models/{model_id}")
+    refused(answer, 400, f"{stands} logged model {model_id}")
+    answer = world.api(ADMIN, "POST", "experiments/delete", experiment_id=run["experiment_id"])
+    refused(answer, 400, f"{stands} experiment {run['experiment_id']}")
     assert world.drop(ADMIN, champion.place).status_code == 403
-    url = f"{world.url}/api/2.0/mlflow-artifacts/artifacts/{champion.place}/data/w"
-    assert requests.get(url, auth=GRACE.auth, timeout=60).ok
+    assert bytes_of(world, champion)
+
+
+def test_what_no_version_stands_on_is_deleted(world: World) -> None:
+    run_id, source, _ = world.log()
+    version = world.register()
+    assert world.api(PIPELINE, "DELETE", f"logged-models/{source.removeprefix('models:/')}").ok
+    assert world.api(PIPELINE, "POST", "runs/delete", run_id=run_id).ok
+    fields = {"name": version.name, "version": version.version}
+    assert world.api(ADMIN, "DELETE", "model-versions/delete", **fields).ok
+    assert world.api(ADMIN, "POST", "runs/delete", run_id=version.run_id).ok
+
+
+def collect(world: World, run_id: str) -> Any:
+    """Run MLflow's garbage collector as who has the database's address."""
+    inherited = {
+        key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "HARD"))
+    }
+    return subprocess.run(
+        [
+            *(sys.executable, "-W", "ignore", "-m", "mlflow", "gc", "--run-ids", run_id),
+            *("--backend-store-uri", world.database),
+        ],
+        env=inherited
+        | {
+            "MLFLOW_TRACKING_URI": world.url,
+            "MLFLOW_TRACKING_USERNAME": ADMIN.name,
+            "MLFLOW_TRACKING_PASSWORD": ADMIN.password,
+        },
+        cwd=world.home,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_the_garbage_collector_takes_what_is_garbage(world: World) -> None:
+    run_id, *_ = world.log()
+    assert world.api(PIPELINE, "POST", "runs/delete", run_id=run_id).ok
+    done = collect(world, run_id)
+    assert done.returncode == 0, done.stderr
+    assert f"{run_id} has been permanently deleted" in done.stdout
+
+
+def test_the_garbage_collector_spares_what_a_version_stands_on(
+    world: World, champion: Version
+) -> None:
+    with world.opened() as engine, engine.begin() as connection:
+        connection.execute(
+            sqlalchemy.text("UPDATE runs SET lifecycle_stage = 'deleted' WHERE run_uuid = :run"),
+            {"run": champion.run_id},
+        )
+    done = collect(world, champion.run_id)
+    assert done.returncode != 0
+    assert "holds files of registered versions" in done.stderr
+    assert world.must(ADMIN, "GET", "runs/get", run_id=champion.run_id)
+    assert bytes_of(world, champion)
 
 
 # -- escalate -------------------------------------------------------------------------------------
@@ -656,6 +750,9 @@ def test_a_waiver_excuses_one_gate_of_one_model(world: World, unproven: Version)
         return statement.state(predicate_of(version)).subject[0]
 
     waivers.write(excuse, subject(other), folder, signer)
+    refused(world.promote(GRACE, unproven), 400, "gates not passed: data_contract")
+    own = excuse.model_copy(update={"by": "SAM"})  # who submitted it
+    waivers.write(own, subject(unproven), folder, signer)
     refused(world.promote(GRACE, unproven), 400, "gates not passed: data_contract")
     waivers.write(excuse, subject(unproven), folder, signer)
     assert world.promote(GRACE, unproven).ok

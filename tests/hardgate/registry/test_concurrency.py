@@ -7,9 +7,7 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import pytest
 import requests
@@ -33,17 +31,6 @@ def withdraw(world: World, user: User, name: str) -> requests.Response:
 def several(world: World, count: int) -> list[Version]:
     first = world.prove(world.register())
     return [first, *(world.prove(world.register(first.name)) for _ in range(count - 1))]
-
-
-@contextmanager
-def database(world: World) -> Iterator[sa.Engine]:
-    """The server's database, as its owner sees it."""
-    url = world.database.replace("postgresql://", "postgresql+psycopg://")
-    engine = sa.create_engine(url)
-    try:
-        yield engine
-    finally:
-        engine.dispose()
 
 
 def replayed(entries: tuple[Entry, ...], name: str) -> str | None:
@@ -87,7 +74,7 @@ def stamps(connection: Connection, name: str) -> dict[str, str]:
 
 def consistent(world: World, name: str) -> str | None:
     """Require alias, tags and audit to tell one story; give the champion."""
-    with database(world) as engine:
+    with world.opened() as engine:
         entries = audit.entries(engine)  # the chain holds
         with engine.connect() as connection:
             held, stamped = alias(connection, name), stamps(connection, name)
@@ -115,7 +102,7 @@ def test_many_at_once_leave_one_champion_and_a_linear_audit(world: World) -> Non
         answers = list(pool.map(act, wishes))
     assert [answer.text for answer in answers if not answer.ok] == []
     assert consistent(world, name) == world.champion(name)
-    with database(world) as engine:
+    with world.opened() as engine:
         entries = [entry for entry in audit.entries(engine) if entry.model == name]
     promoted = [entry for entry in entries if entry.action == "promote"]
     assert len(promoted) == sum(version is not None for _, version in wishes)
@@ -194,5 +181,5 @@ def test_a_killed_server_leaves_a_consistent_state(world: World) -> None:
 
 
 def entries_of(world: World, name: str) -> int:
-    with database(world) as engine:
+    with world.opened() as engine:
         return sum(entry.model == name for entry in audit.entries(engine))

@@ -245,8 +245,19 @@ def test_only_known_groups_give_roles(login: Login, groups: Any, roles: set[str]
     assert sso.read(login.token(groups=groups), login.provider).roles == roles
 
 
-@pytest.mark.parametrize("amr", [None, [], "pwd", ["pwd"], 7, ["user"], {"mfa": 1}], ids=str)
-def test_a_password_is_one_factor(login: Login, amr: Any) -> None:
+@pytest.mark.parametrize(
+    "amr", [["mfa"], "mfa", ["pwd", "otp"], ["hwk", "pin"], ["face", "swk"]], ids=str
+)
+def test_two_kinds_of_proof_are_two_factors(login: Login, amr: Any) -> None:
+    assert sso.read(login.token(amr=amr), login.provider).second_factor
+
+
+@pytest.mark.parametrize(
+    "amr",
+    [None, [], "pwd", ["pwd"], 7, ["user"], {"mfa": 1}, ["otp"], ["pwd", "pin"], ["hwk", "otp"]],
+    ids=str,
+)
+def test_one_kind_of_proof_is_one_factor(login: Login, amr: Any) -> None:
     assert not sso.read(login.token(amr=amr), login.provider).second_factor
 
 
