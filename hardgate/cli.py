@@ -187,7 +187,7 @@ def up(
     with _project():
         from hardgate.server import control, settings
 
-        known = settings.remember(
+        known = settings.changed(
             host=host,
             mlflow_port=mlflow_port,
             prefect_port=prefect_port,
@@ -196,7 +196,7 @@ def up(
             artifacts_url=artifacts_url,
         )
         if detach:
-            control.detach(_say)
+            control.detach(known, _say)
         else:
             control.run(known, _say)
 

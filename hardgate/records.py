@@ -302,7 +302,7 @@ def first_problem(error: ValidationError, whole: str) -> str:
     """Say the first thing that is wrong; ``whole`` is named when it is no single key."""
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"]) or whole
-    return f"{key}: {first['msg']}"
+    return f"{key}: {first['msg'].removeprefix('Value error, ')}"
 
 
 def read(kind: type[R], path: Path) -> R:

@@ -285,6 +285,13 @@ def _exists(client: MlflowClient, name: str) -> bool:
     return bool(client.search_registered_models(f"name = '{name}'", max_results=1))
 
 
+def page(version: Version, artifact: str) -> str:
+    """Link to the page that shows an artifact of the version's run, from anywhere in the UI."""
+    with _spoken_to() as client:
+        number = client.get_run(version.run_id).info.experiment_id
+    return f"#/experiments/{number}/runs/{version.run_id}/artifacts/{artifact}"
+
+
 def describe(version: Version, text: str, tags: Mapping[str, str]) -> None:
     """Say on the version's page, in words, what was decided."""
     with _spoken_to() as client:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from hardgate.records import Decision, Verdict
+from hardgate.records import Decision, Finding, Verdict
 from tasks import _registry, _store
 from tasks._chain import Chain
+
+GAP = "&emsp;"  # MLflow's pages draw tables without room between the columns
 
 
 def flat(value: Any, prefix: str = "") -> dict[str, Any]:
@@ -53,20 +56,37 @@ def _history(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def words(decision: Decision) -> str:
-    """Say on the version's page what was decided and what to do."""
-    lines = [
-        f"- {finding.gate}: {finding.verdict.value}, "
-        + (f"{finding.observed.value:.4g}" if finding.observed else "not measured")
-        + f" ({finding.condition})"
-        for finding in decision.findings
-    ]
+def words(decision: Decision, *, report: str, submitted_by: str) -> str:
+    """Say on the version's page, in Markdown, what was decided and what to do.
+
+    ``report`` is a link to the report's page.
+    """
+    until = f"{datetime.fromisoformat(decision.valid_until):%Y-%m-%d %H:%M} UTC"
     head = (
-        "Passed every gate. To approve it, add the alias `champion`."
+        "**Passed every gate.** To approve it: the pencil beside *Aliases* above, type "
+        "`champion`, save. The server looks at the evidence and the files once more; if it says "
+        "no, the dialog tells why."
         if decision.promoted
-        else "Refused. The gates that said no tell why below; see docs/gates.md for what to do."
+        else "**Refused.** The gates in bold said no; docs/gates.md tells what to do about each. "
+        "The server will not let it be `champion`."
     )
-    return "\n".join([head, "", *lines, "", f"Evidence holds until {decision.valid_until}."])
+    facts = (
+        f"[Open the report]({report}) · submitted by **{submitted_by}**, who cannot approve it · "
+        f"evidence holds until {until}"
+    )
+    rows = ["| gate | verdict | measured | 95 % interval | to pass |", "| :-- " * 5 + "|"]
+    rows += [_row(finding) for finding in decision.findings]
+    return "\n".join([head, "", facts, "", *rows])
+
+
+def _row(finding: Finding) -> str:
+    seen = finding.observed
+    measured = f"{seen.value:.4g}" if seen else "not measured"
+    interval = f"{seen.lower:.3g} to {seen.upper:.3g}" if seen else ""
+    cells = [finding.gate, finding.verdict.value, measured, interval, finding.condition]
+    if finding.verdict is not Verdict.PASSED:
+        cells = [f"**{cell}**" if cell else "" for cell in cells]
+    return f"| {f'{GAP}| '.join(cells)} |"
 
 
 def tags(decision: Decision) -> dict[str, str]:

@@ -381,7 +381,12 @@ def conclude(
         },
     )
     _registry.announce(version, f"{EVIDENCE_FOLDER}/{EVIDENCE}")
-    _registry.describe(version, _tracking.words(decision), _tracking.tags(decision))
+    said = _tracking.words(
+        decision,
+        report=_registry.page(version, f"report/{REPORT}"),
+        submitted_by=submitter(),
+    )
+    _registry.describe(version, said, _tracking.tags(decision))
     finished.replace(directory / DECISION)  # last: without it, nothing was decided
     finished.parent.rmdir()
     return decision

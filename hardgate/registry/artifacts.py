@@ -14,7 +14,9 @@ import os
 import posixpath
 import re
 import shutil
+import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -32,6 +34,8 @@ PREFIX: Final = "once+"
 SEAL: Final = ".sealed"  # beside a folder: nothing below it changes any more
 # A logged model's files, as MLflow lays them out: <experiment>/models/m-<id>/artifacts/...
 MODEL_FILE: Final = re.compile(r"(^|/)models/m-[0-9a-f]+/artifacts(/|$)")
+TAKEN: Final = (409, 412)  # what S3 answers to who would create an object that is there
+WRITERS: Final = 8
 LARGEST: Final = 4 * 2**30  # bytes of one object; S3 itself ends at five
 
 
@@ -253,6 +257,27 @@ class WriteOnceS3(WriteOnce):
         finally:
             body.close()
 
+    def rehearse(self) -> int:
+        """Let several writers create the same object at once; count those that were let."""
+        from botocore.exceptions import ClientError
+
+        bucket, key = self._key(f".rehearsal-{uuid.uuid4().hex}")
+        client = self._client
+
+        def write(number: int) -> bool:
+            try:
+                client.put_object(Bucket=bucket, Key=key, Body=str(number), IfNoneMatch="*")
+            except ClientError as error:
+                if error.response["ResponseMetadata"]["HTTPStatusCode"] in TAKEN:
+                    return False
+                raise
+            return True
+
+        with ThreadPoolExecutor(WRITERS) as writers:
+            written = sum(writers.map(write, range(WRITERS)))
+        client.delete_object(Bucket=bucket, Key=key)
+        return written
+
     def create(self, local_file: str, path: str) -> None:
         """Store an object; the server refuses it where one of its name is, even a moment old."""
         from botocore.exceptions import ClientError
@@ -264,7 +289,7 @@ class WriteOnceS3(WriteOnce):
             with Path(local_file).open("rb") as given:
                 self._client.put_object(Bucket=bucket, Key=key, Body=given, IfNoneMatch="*")
         except ClientError as error:
-            if error.response["ResponseMetadata"]["HTTPStatusCode"] in (409, 412):
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] in TAKEN:
                 raise _denied(
                     f"model files are write-once, and {path!r} is there already"
                 ) from error

@@ -19,6 +19,7 @@ The provider is described by a JSON file (:class:`Provider`) that the environmen
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 from functools import cache
@@ -27,7 +28,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import jwt
-from flask import Response, g, request
+from flask import Response, after_this_request, g, request
 from pydantic import Field, model_validator
 from werkzeug.datastructures import Authorization
 
@@ -42,6 +43,7 @@ from hardgate.spelling import fold
 VARIABLE: Final = "HARDGATE_SSO"
 BEARER: Final = "bearer"
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
+ASSISTANT: Final = "/mlflow/assistant"  # who may ask it reads the server's keys
 KEPT: Final = 300.0  # seconds until the provider's keys are read again, dropped ones too
 LONGEST: Final = 255  # characters of a name in MLflow's tables
 ATTEMPTS: Final = 5  # to give somebody his roles while his other requests do the same
@@ -75,6 +77,9 @@ def authenticate() -> Authorization | Response:
     """Name the user of a request, by token or by password."""
     from mlflow.server import auth
 
+    if ASSISTANT in request.path:
+        return _answer(403, "MLflow's assistant is off here: it runs commands on the server.")
+    after_this_request(_in_words)
     provider = configured(os.environ.get("HARDGATE_SSO"))
     token = _token(provider)
     if provider is None or token is None:
@@ -101,6 +106,20 @@ def authenticate() -> Authorization | Response:
 def _answer(status: int, words: str) -> Response:
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
     return Response(words, status, headers, content_type="text/plain")
+
+
+def _in_words(response: Response) -> Response:
+    """Spell MLflow's own refusal as its errors are spelled, or its dialogs show a code."""
+    if response.status_code == 403 and not response.is_json:
+        name = getattr(g, "mlflow_authenticated_user", None) or "nobody"
+        words = (
+            f"Permission denied: user {name!r} does not hold a role that may do this; approving "
+            f"takes the role {rules.APPROVER}."
+        )
+        error = {"error_code": "PERMISSION_DENIED", "message": words}
+        response.set_data(json.dumps(error))
+        response.content_type = "application/json"
+    return response
 
 
 @cache

@@ -14,9 +14,16 @@ from typing import TYPE_CHECKING
 
 from hardgate import state
 from hardgate.errors import UnavailableError
-from hardgate.server import services, settings, supervisor
+from hardgate.server import services, settings, stores, supervisor
 from hardgate.server.services import POOL
-from hardgate.server.settings import GATE_USER, PASSWORD, WATCHER_USER, Secrets, Settings
+from hardgate.server.settings import (
+    GATE_USER,
+    PASSWORD,
+    PREFECT_PASSWORD,
+    WATCHER_USER,
+    Secrets,
+    Settings,
+)
 from hardgate.server.supervisor import Supervisor
 
 if TYPE_CHECKING:
@@ -43,6 +50,8 @@ def run(known: Settings, say: Say) -> None:
 
     _alone()
     _end_leftovers(say)
+    stores.prepare(known)
+    settings.remember(known)
     hidden = settings.secret()
     trusted = state.room("keys") / "trusted"
     signing.open_signer(f"file2:{state.room('keys') / 'evidence.pem'}", trusted=trusted)
@@ -77,7 +86,8 @@ def _start(held: Supervisor, known: Settings, hidden: Secrets, say: Say) -> None
     people.add(WATCHER_USER, hidden.watcher_password, WATCHER)
     say(f"MLflow   {known.mlflow}  user admin, password in {_shown(settings.room() / PASSWORD)}")
     held.start(prefect)
-    say(f"Prefect  {known.prefect.removesuffix('/api')}")
+    word = _shown(settings.room() / PREFECT_PASSWORD)
+    say(f"Prefect  {known.prefect.removesuffix('/api')}  asks once; the answer is in {word}")
     _deploy(known, hidden)
     held.start(webhook)
     people.subscribe(f"http://{known.host}:{known.webhook_port}/", hidden.webhook_secret)
@@ -124,15 +134,17 @@ def _deploy(known: Settings, hidden: Secrets) -> None:
             )
 
 
-def detach(say: Say) -> None:
+def detach(known: Settings, say: Say) -> None:
     """Start everything in the background, and wait until it is ready.
 
     Raises
     ------
     UnavailableError
-        If it ends before that; says its last words.
+        If a store cannot be used, or it ends before it is ready; says its last words.
     """
     _alone()
+    stores.prepare(known)
+    settings.remember(known)
     log = settings.room() / "up.log"
     with log.open("wb") as file:
         child = subprocess.Popen(

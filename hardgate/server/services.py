@@ -42,7 +42,7 @@ def all_of(known: Settings, hidden: Secrets) -> tuple[Service, ...]:
     """List the services in the order in which they are started."""
     return (
         _mlflow(known, hidden),
-        _prefect(known),
+        _prefect(known, hidden),
         Service(
             "webhook",
             _python("hardgate.server.webhook", known.host, str(known.webhook_port)),
@@ -64,7 +64,7 @@ def _mlflow(known: Settings, hidden: Secrets) -> Service:
         ini,
         "[mlflow]\n"
         "default_permission = READ\n"
-        f"database_uri = sqlite:///{room}/users.db\n"
+        f"database_uri = {known.users.replace('%', '%%')}\n"
         f"admin_username = {ADMIN}\n"
         "authorization_function = hardgate.registry.sso:authenticate\n"
         "auth_cache_ttl_seconds = 60\n"
@@ -75,12 +75,13 @@ def _mlflow(known: Settings, hidden: Secrets) -> Service:
         _python(
             *("mlflow", "server", "--app-name", "basic-auth", "--workers", "2"),
             *("--host", known.host, "--port", str(known.mlflow_port)),
-            *("--backend-store-uri", known.database),
-            *("--registry-store-uri", f"gated+{known.database}"),
-            *("--artifacts-destination", f"once+{known.artifacts}"),
         ),
         QUIET
         | {
+            # Not as words of the command: every user of a machine reads those.
+            "MLFLOW_BACKEND_STORE_URI": known.database,
+            "MLFLOW_REGISTRY_STORE_URI": f"gated+{known.database}",
+            "MLFLOW_ARTIFACTS_DESTINATION": f"once+{known.artifacts}",
             "HARDGATE_REGISTRY": str(room / RULES),
             "MLFLOW_AUTH_CONFIG_PATH": str(ini),
             "MLFLOW_AUTH_ADMIN_PASSWORD": hidden.admin_password,
@@ -108,14 +109,24 @@ def _single_sign_on() -> dict[str, str]:
     return {sso.VARIABLE: str(path)}
 
 
-def _prefect(known: Settings) -> Service:
+def _prefect(known: Settings, hidden: Secrets) -> Service:
+    environment = QUIET | {
+        "PREFECT_HOME": str(settings.room() / "prefect"),
+        "PREFECT_SERVER_API_AUTH_STRING": hidden.prefect_password,
+    }
+    if known.database_url:
+        _, _, place = known.database_url.partition("://")
+        environment |= {
+            "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"postgresql+asyncpg://{place}",
+            "PREFECT_SERVER_DATABASE_SQLALCHEMY_CONNECT_ARGS_SEARCH_PATH": settings.FLOWS,
+        }
     return Service(
         "prefect",
         _python(
             *("prefect", "server", "start"),
             *("--host", known.host, "--port", str(known.prefect_port)),
         ),
-        QUIET | {"PREFECT_HOME": str(settings.room() / "prefect")},
+        environment,
         f"{known.prefect}/health",
     )
 
@@ -124,6 +135,7 @@ def client(known: Settings, hidden: Secrets) -> dict[str, str]:
     """Give the environment in which a process speaks to the servers as the gate service."""
     return QUIET | {
         "PREFECT_API_URL": known.prefect,
+        "PREFECT_API_AUTH_STRING": hidden.prefect_password,
         "MLFLOW_TRACKING_URI": known.mlflow,
         "MLFLOW_TRACKING_USERNAME": GATE_USER,
         "MLFLOW_TRACKING_PASSWORD": hidden.gate_password,

@@ -11,19 +11,23 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from cryptography.fernet import Fernet
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from hardgate import records, state
+from hardgate import files, records, state
 from hardgate.errors import ParamsError
 from hardgate.records import Record
 
 ROOM: Final = "server"
 FILE: Final = "settings.json"
 SECRETS: Final = "secrets.json"
-PASSWORD: Final = "admin-password"  # noqa: S105  a file with one line, to be read and to be kept
+# Files with one line, to be read and to be kept.
+PASSWORD: Final = "admin-password"  # noqa: S105
+PREFECT_PASSWORD: Final = "prefect-password"  # noqa: S105
 ADMIN: Final = "admin"
 GATE_USER: Final = "gate-service"
 WATCHER_USER: Final = "release-watcher"
+USERS: Final = "hardgate_users"  # schemas beside MLflow's own tables
+FLOWS: Final = "hardgate_flows"
 PORTS: Final = {"mlflow": 5000, "prefect": 4200, "webhook": 4300}
 
 
@@ -44,6 +48,11 @@ class Settings(Record):
             "postgresql+psycopg",
         ):
             raise ValueError(f"--database-url {shown(self.database_url)}: expected postgresql://")
+        if self.database_url and urlsplit(self.database_url).query:
+            raise ValueError(
+                f"--database-url {shown(self.database_url)}: say what stands behind the question "
+                "mark in variables, such as PGSSLMODE"
+            )
         if self.artifacts_url and urlsplit(self.artifacts_url).scheme != "s3":
             raise ValueError(f"--artifacts-url {self.artifacts_url}: expected s3://bucket/folder")
         return self
@@ -64,6 +73,13 @@ class Settings(Record):
         return self.database_url or f"sqlite:///{room() / 'mlflow.db'}"
 
     @property
+    def users(self) -> str:
+        """The database of MLflow's users: a schema of its own, where there are schemas."""
+        if not self.database_url:
+            return f"sqlite:///{room() / 'users.db'}"
+        return f"{self.database_url}?options=-csearch_path%3D{USERS}"
+
+    @property
     def artifacts(self) -> str:
         """Where MLflow keeps artifacts."""
         return self.artifacts_url or (room() / "artifacts").as_uri()
@@ -75,6 +91,7 @@ class Secrets(Record):
     admin_password: str
     gate_password: str
     watcher_password: str
+    prefect_password: str  # Prefect knows no users, but who may start flows may run commands
     session_key: str  # of MLflow's web sessions
     webhook_secret: str  # MLflow signs its webhooks with it
     webhook_encryption_key: str  # MLflow keeps that secret encrypted in its database
@@ -91,8 +108,8 @@ def load() -> Settings:
     return records.read(Settings, path) if path.is_file() else Settings()
 
 
-def remember(**changes: object) -> Settings:
-    """Change what is remembered; None leaves a setting as it is.
+def changed(**changes: object) -> Settings:
+    """Change what an earlier start was told; None leaves a setting as it is.
 
     Raises
     ------
@@ -101,12 +118,15 @@ def remember(**changes: object) -> Settings:
     """
     given = {name: value for name, value in changes.items() if value is not None}
     try:
-        settings = Settings.model_validate(load().model_dump() | given)
-    except ValueError as error:
-        raise ParamsError(str(error)) from error
-    records.write(settings, room() / FILE)
+        return Settings.model_validate(load().model_dump() | given)
+    except ValidationError as error:
+        raise ParamsError(records.first_problem(error, "hardgate up")) from error
+
+
+def remember(known: Settings) -> None:
+    """Keep the settings for the next start."""
+    records.write(known, room() / FILE)
     (room() / FILE).chmod(0o600)  # a database's address may hold a password
-    return settings
 
 
 def secret() -> Secrets:
@@ -117,15 +137,19 @@ def secret() -> Secrets:
             admin_password=secrets.token_urlsafe(24),
             gate_password=secrets.token_urlsafe(24),
             watcher_password=secrets.token_urlsafe(24),
+            prefect_password=f"{ADMIN}:{secrets.token_urlsafe(24)}",
             session_key=secrets.token_hex(32),
             webhook_secret=secrets.token_urlsafe(32),
             webhook_encryption_key=Fernet.generate_key().decode(),
         )
         records.write(made, path)
         path.chmod(0o600)
-        password = room() / PASSWORD
-        password.write_text(made.admin_password + "\n")
-        password.chmod(0o600)
+        for name, word in (
+            (PASSWORD, made.admin_password),
+            (PREFECT_PASSWORD, made.prefect_password),
+        ):
+            files.write_text(room() / name, f"{word}\n")
+            (room() / name).chmod(0o600)
     return records.read(Secrets, path)
 
 

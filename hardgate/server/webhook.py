@@ -8,6 +8,7 @@ nothing but time: the watcher also runs on a schedule.
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import hmac
 import json
@@ -68,14 +69,17 @@ class Deliveries:
         return None
 
 
-def nudge(api: str) -> None:
+def nudge(api: str, password: str) -> None:
     """Ask Prefect to run the watcher now."""
     flow, _, deployment = WATCHER.partition("/")
-    found = requests.get(f"{api}/deployments/name/{flow}/{deployment}", timeout=10)
-    found.raise_for_status()
-    identity = found.json()["id"]
-    asked = requests.post(f"{api}/deployments/{identity}/create_flow_run", json={}, timeout=10)
-    asked.raise_for_status()
+    user, _, word = password.partition(":")
+    with requests.Session() as session:
+        session.auth = (user, word)
+        found = session.get(f"{api}/deployments/name/{flow}/{deployment}", timeout=10)
+        found.raise_for_status()
+        identity = found.json()["id"]
+        asked = session.post(f"{api}/deployments/{identity}/create_flow_run", json={}, timeout=10)
+        asked.raise_for_status()
 
 
 def handler(deliveries: Deliveries, act: Callable[[], None]) -> type[BaseHTTPRequestHandler]:
@@ -128,8 +132,9 @@ def main() -> None:
     """Listen on the host and port given, until ended."""
     host, port = sys.argv[1:]
     deliveries = Deliveries(settings.secret().webhook_secret)
-    api = os.environ["PREFECT_API_URL"]
-    ThreadingHTTPServer((host, int(port)), handler(deliveries, lambda: nudge(api))).serve_forever()
+    prefect = os.environ["PREFECT_API_URL"], os.environ["PREFECT_API_AUTH_STRING"]
+    act = functools.partial(nudge, *prefect)
+    ThreadingHTTPServer((host, int(port)), handler(deliveries, act)).serve_forever()
 
 
 if __name__ == "__main__":

@@ -700,6 +700,17 @@ def test_an_administrator_cannot_make_himself_an_approver(world: World, proven: 
     assert world.champion(proven.name) is None
 
 
+@pytest.mark.parametrize("user", [SAM, GRACE, ADMIN])
+@pytest.mark.parametrize(
+    ("verb", "path"), [("PUT", "config"), ("POST", "message"), ("GET", "config")]
+)
+def test_the_assistant_runs_no_command_on_the_server(
+    world: World, user: User, verb: str, path: str
+) -> None:
+    answer = world.ask(user, verb, f"ajax-api/3.0/mlflow/assistant/{path}")
+    refused(answer, 403, "assistant is off here")
+
+
 @pytest.mark.parametrize("user", [SAM, PIPELINE, GRACE])
 def test_nobody_else_hands_out_roles(world: World, user: User) -> None:
     answer = world.ask(user, "POST", "api/3.0/mlflow/roles/assign", username=user.name, role_id=1)
