@@ -98,13 +98,15 @@ class Project:
         self,
         *words: str,
         env: Mapping[str, str] | None = None,
+        given: str | None = None,
         timeout: float = 300,
         **options: Any,
     ) -> subprocess.CompletedProcess[str]:
-        """Run ``hardgate`` to its end."""
-        with self.start(*words, env=env, **options) as process:
+        """Run ``hardgate`` to its end; ``given`` is what it reads."""
+        stdin = None if given is None else subprocess.PIPE
+        with self.start(*words, env=env, stdin=stdin, **options) as process:
             try:
-                out, err = process.communicate(timeout=timeout)
+                out, err = process.communicate(given, timeout=timeout)
             except BaseException:
                 process.kill()
                 raise
