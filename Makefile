@@ -1,6 +1,7 @@
 # Everything a fresh machine needs: Python 3.11 or later with venv, and this file.
 PYTHON ?= python3
 MODEL ?= credit
+WORKERS ?= 2
 BIN := .venv/bin
 READY := .venv/.ready
 
@@ -23,8 +24,8 @@ $(READY): requirements.lock pyproject.toml
 harden: setup ## run the pipeline: make harden MODEL=credit
 	$(BIN)/hardgate harden $(MODEL)
 
-test: setup ## run the tests
-	$(BIN)/python -m pytest
+test: setup ## run the tests, in as many processes as WORKERS says
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup
 
 lint: setup ## format, lint, types
 	$(BIN)/ruff format --check .

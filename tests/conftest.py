@@ -214,6 +214,30 @@ def _move_registry(path: Path, *, old: str, new: str) -> None:
     database.close()
 
 
+# What shares a server or a long run goes to one worker of pytest-xdist, the longest first.
+GROUPS = (
+    ("tutorial", "tests/repo/test_tutorial.py"),
+    ("up", "tests/hardgate/server/test_up.py"),
+    ("flows", "tests/flows/"),
+    ("postgresql", "[postgresql"),
+    ("sqlite", "tests/hardgate/registry/"),
+)
+
+
+def _group(item: pytest.Item) -> tuple[int, str]:
+    for rank, (name, part) in enumerate(GROUPS):
+        if part in item.nodeid:
+            return rank, name
+    return len(GROUPS), item.nodeid.partition("::")[0]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Share the tests out; without xdist nothing but their order changes."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_group(item)[1]))
+    items.sort(key=lambda item: _group(item)[0])
+
+
 @pytest.fixture
 def project(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, _pristine: Project
