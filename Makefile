@@ -27,10 +27,11 @@ harden: setup ## run the pipeline: make harden MODEL=credit
 test: setup ## run the tests, in as many processes as WORKERS says
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup
 
-lint: setup ## format, lint, types
+lint: setup ## format, lint, types, and the schema of compose.yaml
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
 
 check: lint test ## everything the hooks and CI run: format, lint, types, tests, audit
 	$(BIN)/pip-audit --strict --requirement requirements.lock --no-deps --disable-pip --progress-spinner off

@@ -90,7 +90,7 @@ def _start(held: Supervisor, known: Settings, hidden: Secrets, say: Say) -> None
     say(f"Prefect  {known.prefect.removesuffix('/api')}  asks once; the answer is in {word}")
     _deploy(known, hidden)
     held.start(webhook)
-    people.subscribe(f"http://{known.host}:{known.webhook_port}/", hidden.webhook_secret)
+    people.subscribe(f"http://{known.near}:{known.webhook_port}/", hidden.webhook_secret)
     held.start(worker)
     say(f"worker   schedules of prefect.yaml; logs in {_shown(settings.room() / 'logs')}")
 

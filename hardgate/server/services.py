@@ -45,9 +45,9 @@ def all_of(known: Settings, hidden: Secrets) -> tuple[Service, ...]:
         _prefect(known, hidden),
         Service(
             "webhook",
-            _python("hardgate.server.webhook", known.host, str(known.webhook_port)),
+            _python("hardgate.server.webhook", known.near, str(known.webhook_port)),
             client(known, hidden),
-            f"http://{known.host}:{known.webhook_port}/health",
+            f"http://{known.near}:{known.webhook_port}/health",
         ),
         Service(
             "worker",

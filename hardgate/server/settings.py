@@ -28,6 +28,7 @@ GATE_USER: Final = "gate-service"
 WATCHER_USER: Final = "release-watcher"
 USERS: Final = "hardgate_users"  # schemas beside MLflow's own tables
 FLOWS: Final = "hardgate_flows"
+EVERYWHERE: Final = ("0.0.0.0", "::")  # noqa: S104  addresses to listen on, none to call
 PORTS: Final = {"mlflow": 5000, "prefect": 4200, "webhook": 4300}
 
 
@@ -58,14 +59,19 @@ class Settings(Record):
         return self
 
     @property
+    def near(self) -> str:
+        """How processes of this machine call it."""
+        return "127.0.0.1" if self.host in EVERYWHERE else self.host
+
+    @property
     def mlflow(self) -> str:
-        """Where MLflow listens."""
-        return f"http://{self.host}:{self.mlflow_port}"
+        """Where this machine finds MLflow."""
+        return f"http://{self.near}:{self.mlflow_port}"
 
     @property
     def prefect(self) -> str:
-        """Where Prefect's API listens."""
-        return f"http://{self.host}:{self.prefect_port}/api"
+        """Where this machine finds Prefect's API."""
+        return f"http://{self.near}:{self.prefect_port}/api"
 
     @property
     def database(self) -> str:

@@ -13,8 +13,8 @@ NAMED = sorted(
 )
 WRITTEN = {
     name
-    for folder in ("registry", "server")
-    for path in (ROOT / "tests/hardgate" / folder).glob("test_*.py")
+    for folder in ("hardgate/registry", "hardgate/server", "tasks")
+    for path in (ROOT / "tests" / folder).glob("test_*.py")
     for name in re.findall(r"^def (test_\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
 }
 

@@ -239,7 +239,6 @@ def test_a_good_token_says_who_asks(login: Login) -> None:
         (7, set()),
         (None, set()),
     ],
-    ids=str,
 )
 def test_only_known_groups_give_roles(login: Login, groups: Any, roles: set[str]) -> None:
     assert sso.read(login.token(groups=groups), login.provider).roles == roles
