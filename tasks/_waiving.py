@@ -62,7 +62,7 @@ def waive(named: str, gate: str, *, reason: str, days: int, by: str | None) -> t
     subject = statement.subject(predicate)
     path = waivers.write(made, subject, folder, signer)
     standing = waivers.standing(folder, model=subject.digest.sha256, now=now)
-    _registry.mark(version, {TAG: "; ".join(map(str, standing.values()))})
+    _registry.mark(version, {TAG: "; ".join(map(str, standing))})
     return made, path
 
 

@@ -66,14 +66,10 @@ def excuse(
     refused: Sequence[str], predicate: Predicate, folder: Path | None, *, now: datetime
 ) -> tuple[tuple[str, ...], tuple[Waiver, ...]]:
     """Part the gates that refused a model into those that stand and the waivers of the others."""
-    found = (
-        standing(folder, model=statement.subject(predicate).digest.sha256, now=now)
-        if folder
-        else {}
-    )
+    digest = statement.subject(predicate).digest.sha256
     given = {
-        gate: waiver
-        for gate, waiver in found.items()
+        waiver.gate: waiver
+        for waiver in (standing(folder, model=digest, now=now) if folder else ())
         if fold(waiver.by) != fold(predicate.submitted_by)
     }
     return (
@@ -82,12 +78,12 @@ def excuse(
     )
 
 
-def standing(folder: Path, *, model: str, now: datetime) -> dict[str, Waiver]:
-    """List the waivers that hold now for a model digest, by the gate they excuse.
+def standing(folder: Path, *, model: str, now: datetime) -> tuple[Waiver, ...]:
+    """List the waivers that hold now for a model digest.
 
     One that is broken, unsigned, foreign or out of date excuses nothing; the log says why.
     """
-    found: dict[str, Waiver] = {}
+    found = []
     for path in sorted(folder.glob(f"*{ENDING}")):
         try:
             made = _read(path.read_bytes(), folder / TRUSTED)
@@ -96,8 +92,8 @@ def standing(folder: Path, *, model: str, now: datetime) -> dict[str, Waiver]:
             continue
         waiver = made.predicate
         if made.subject[0].digest.sha256 == model and waiver.issued_at <= now < waiver.valid_until:
-            found[waiver.gate] = waiver
-    return found
+            found.append(waiver)
+    return tuple(found)
 
 
 def _read(content: bytes, trusted: Path) -> WaiverStatement:

@@ -302,7 +302,8 @@ class Gate:
         write = functools.partial(
             super().transition_model_version_stage,  # type: ignore[misc]
             name,
-            version,
+            # MLflow compares it with a column of numbers, and PostgreSQL compares no word with one.
+            int(version) if str(version).isdecimal() else version,
             stage,
             archive_existing_versions,
         )

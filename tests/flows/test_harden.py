@@ -53,9 +53,12 @@ def test_the_version_says_in_words_what_was_decided(decision, registry):
     assert version.tags["gate.status"] == "passed"
     assert version.tags["gate.refused_by"] == "none"
     assert version.tags["gate.valid_until"] == decision.valid_until
-    assert "add the alias `champion`" in version.description
+    assert "type `champion`" in version.description
+    assert "submitted by **" in version.description
+    assert f"/runs/{version.run_id}/artifacts/report/report.html" in version.description
     for finding in decision.findings:
-        assert f"- {finding.gate}: passed, {finding.observed.value:.4g}" in version.description
+        cells = (finding.gate, "passed", f"{finding.observed.value:.4g}")
+        assert f"| {'&emsp;| '.join(cells)}&emsp;|" in version.description
 
 
 def test_every_stage_is_a_child_run_with_its_numbers(decision, registry):

@@ -40,9 +40,9 @@ def test_a_refused_model_is_registered_and_marked_and_gets_no_alias(visited, reg
     assert version.aliases == []
     assert version.tags["gate.status"] == "refused"
     assert version.tags["gate.refused_by"] == "clean_quality/auc"
-    assert version.description.startswith("Refused.")
-    assert "clean_quality/auc: failed" in version.description
-    assert "champion" not in version.description
+    assert version.description.startswith("**Refused.**")
+    assert "| **clean_quality/auc**&emsp;| **failed**" in version.description
+    assert "will not let it be `champion`" in version.description
 
 
 def verdicts_of(decision):

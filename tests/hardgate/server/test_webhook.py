@@ -232,15 +232,15 @@ def test_it_says_that_it_is_well(receiver: Receiver, path: str, status: int) -> 
 
 def test_the_watcher_is_asked_through_the_api() -> None:
     """A tiny server in place of Prefect's."""
-    asked: list[tuple[str, str]] = []
+    asked: list[tuple[str, str, str]] = []
 
     class Api(webhook.BaseHTTPRequestHandler):
         def do_GET(self) -> None:  # noqa: N802  its own name
-            asked.append(("GET", self.path))
+            asked.append(("GET", self.path, self.headers["Authorization"]))
             self._answer({"id": "17"})
 
         def do_POST(self) -> None:  # noqa: N802
-            asked.append(("POST", self.path))
+            asked.append(("POST", self.path, self.headers["Authorization"]))
             self.rfile.read(int(self.headers["Content-Length"]))
             self._answer({})
 
@@ -258,12 +258,13 @@ def test_the_watcher_is_asked_through_the_api() -> None:
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        webhook.nudge(f"http://127.0.0.1:{server.server_port}/api")
+        webhook.nudge(f"http://127.0.0.1:{server.server_port}/api", "admin:a:word")
     finally:
         server.shutdown()
         thread.join()
         server.server_close()
+    who = "Basic " + base64.b64encode(b"admin:a:word").decode()
     assert asked == [
-        ("GET", "/api/deployments/name/release/watch"),
-        ("POST", "/api/deployments/17/create_flow_run"),
+        ("GET", "/api/deployments/name/release/watch", who),
+        ("POST", "/api/deployments/17/create_flow_run", who),
     ]
