@@ -21,8 +21,7 @@ def watch() -> tuple[release.Release, ...]:
     release.sign_in()
     found = []
     for model in settings.models():
-        version = release.find(model)
-        if version is not None:
+        for version in release.find(model):
             looked = release.look(version)
             release.act(version, looked)
             found.append(looked)

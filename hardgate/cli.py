@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hardgate import errors
+from hardgate import errors, spelling
 from hardgate.errors import HardgateError, ParamsError
 
 if TYPE_CHECKING:
@@ -194,6 +194,7 @@ def up(
             webhook_port=webhook_port,
             database_url=database_url,
             artifacts_url=artifacts_url,
+            sso=settings.provider(),
         )
         if detach:
             control.detach(known, _say)
@@ -234,6 +235,16 @@ def add_user(
     sys.stdout.write(f"{name} is a {role} now\n")
 
 
+@users.command("remove")
+def remove_user(name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
+    """Take a user's access and role away."""
+    with _project():
+        from hardgate.server import services
+
+        services.remove_user(name)
+    sys.stdout.write(f"{name} is removed\n")
+
+
 @app.command()
 def audit(
     model: Annotated[str | None, typer.Argument(metavar="[MODEL]")] = None,
@@ -250,10 +261,12 @@ def audit(
     for entry in entries:
         verdict = "" if entry.allowed else " refused:"
         version = f"/{entry.version}" if entry.version else ""
-        sys.stdout.write(
+        waived = f" waived: {'; '.join(entry.waived)}" if entry.waived else ""
+        line = (
             f"{entry.number:5} {entry.at:%Y-%m-%d %H:%M:%S} {entry.by} {entry.action} "
-            f"{entry.model}{version} {entry.target}{verdict} {entry.words}\n"
+            f"{entry.model}{version} {entry.target}{verdict} {entry.words}{waived}"
         )
+        sys.stdout.write(f"{spelling.visible(line)}\n")
     sys.stdout.write(f"{len(entries)} entries, the chain holds\n")
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 CHALLENGER = "challenger"
 IN_PRODUCTION = "champion"  # read, never written
+STAGE = "Production"  # likewise
 DATABASE = "mlflow.db"
 LIMIT = 1000  # metrics in one request
 QUIETLY = {
@@ -135,10 +136,16 @@ def experiment(client: MlflowClient, model: str) -> str:
     """Find or make the experiment of a model."""
     found = client.get_experiment_by_name(model)
     if found is not None:
+        served = tracking_uri().startswith("http")
+        if served and not found.artifact_location.startswith("mlflow-artifacts:"):
+            raise UnavailableError(
+                f"the experiment {model!r} at {place()} keeps its files at "
+                f"{found.artifact_location}, outside of the server: somebody made it so; delete it"
+            )
         return str(found.experiment_id)
     local = tracking_uri().startswith("sqlite:")
-    place = (_embedded() / "artifacts" / model).resolve().as_uri() if local else None
-    return str(client.create_experiment(model, artifact_location=place))
+    folder = (_embedded() / "artifacts" / model).resolve().as_uri() if local else None
+    return str(client.create_experiment(model, artifact_location=folder))
 
 
 @contextmanager
@@ -313,12 +320,6 @@ def mark(version: Version, tags: Mapping[str, str]) -> None:
             client.set_model_version_tag(version.name, version.version, key, value)
 
 
-def withdraw(version: Version) -> None:
-    """Take a version out of production."""
-    with _spoken_to() as client:
-        client.delete_registered_model_alias(version.name, IN_PRODUCTION)
-
-
 def announce(version: Version, evidence: str) -> None:
     """Tell the registry where in the run's artifacts the evidence lies; a gated one records it."""
     with _spoken_to() as client:
@@ -341,16 +342,30 @@ def find(name: str, *, version: str | None = None, alias: str | None = None) -> 
         if number is None:
             return None
         found = client.search_model_versions(f"name = '{name}'")
-        for entry in found:
-            if str(entry.version) == str(number):
-                return Version(
-                    name=name,
-                    version=str(entry.version),
-                    created=int(entry.creation_timestamp),
-                    run_id=str(entry.run_id),
-                    source=str(entry.source),
-                )
-        return None
+        return next((_made(entry) for entry in found if str(entry.version) == str(number)), None)
+
+
+def _made(entry: Any) -> Version:
+    return Version(
+        name=str(entry.name),
+        version=str(entry.version),
+        created=int(entry.creation_timestamp),
+        run_id=str(entry.run_id),
+        source=str(entry.source),
+    )
+
+
+def in_production(name: str) -> tuple[Version, ...]:
+    """List the versions that the alias or the stage of production holds."""
+    with _spoken_to() as client:
+        if not _exists(client, name):
+            return ()
+        pointed = client.get_registered_model(name).aliases.get(IN_PRODUCTION)
+        return tuple(
+            _made(entry)
+            for entry in client.search_model_versions(f"name = '{name}'")
+            if entry.current_stage == STAGE or str(entry.version) == str(pointed)
+        )
 
 
 def fetch_model(version: Version, into: Path) -> Path:

@@ -52,14 +52,15 @@ def sign_in() -> None:
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
-def find(model: str) -> Version | None:
-    """Find the champion, unless it was released already on this approval."""
-    version = _registry.find(model, alias=_registry.IN_PRODUCTION)
-    if version is None:
-        return None
+def find(model: str) -> tuple[Version, ...]:
+    """Find what is in production and was not looked at since its approval."""
+    return tuple(version for version in _registry.in_production(model) if _is_new(version))
+
+
+def _is_new(version: Version) -> bool:
     tags = _registry.tags(version)
     approved = tags.get("approval.audit", "")
-    return None if approved and tags.get("release.approval") == approved else version
+    return not approved or tags.get("release.approval") != approved
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
@@ -69,7 +70,7 @@ def look(version: Version) -> Release:
     shutil.rmtree(folder, ignore_errors=True)
     try:
         words = _verify(version, folder)
-    except (HardgateError, OSError, subprocess.SubprocessError) as error:
+    except (HardgateError, OSError, ValueError, subprocess.SubprocessError) as error:
         return Release(
             model=version.name, version=version.version, released=False, words=str(error)
         )
@@ -80,12 +81,9 @@ def look(version: Version) -> Release:
 
 @task(cache_policy=NO_CACHE, persist_result=False)
 def act(version: Version, found: Release) -> None:
-    """Mark the version released; or take it out of production and say why."""
-    if found.released:
-        _registry.mark(version, {"release.status": RELEASED, "release.words": found.words})
-    else:
-        _registry.withdraw(version)
-        _registry.mark(version, {"release.status": WITHDRAWN, "release.words": found.words})
+    """Mark the version; the registry takes one that is withdrawn out of production, no other."""
+    status = RELEASED if found.released else WITHDRAWN
+    _registry.mark(version, {"release.status": status, "release.words": found.words})
 
 
 def _verify(version: Version, folder: Path) -> str:

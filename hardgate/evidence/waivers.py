@@ -63,14 +63,23 @@ def write(waiver: Waiver, subject: Subject, folder: Path, signer: Signer) -> Pat
 
 
 def excuse(
-    refused: Sequence[str], predicate: Predicate, folder: Path | None, *, now: datetime
+    refused: Sequence[str],
+    predicate: Predicate,
+    folder: Path | None,
+    *,
+    now: datetime,
+    approver: str | None = None,
 ) -> tuple[tuple[str, ...], tuple[Waiver, ...]]:
-    """Part the gates that refused a model into those that stand and the waivers of the others."""
+    """Part the gates that refused a model into those that stand and the waivers of the others.
+
+    Neither who submitted the model nor who approves it excuses a gate.
+    """
+    barred = {fold(name) for name in (predicate.submitted_by, approver) if name}
     digest = statement.subject(predicate).digest.sha256
     given = {
         waiver.gate: waiver
         for waiver in (standing(folder, model=digest, now=now) if folder else ())
-        if fold(waiver.by) != fold(predicate.submitted_by)
+        if fold(waiver.by) not in barred
     }
     return (
         tuple(gate for gate in refused if gate not in given),

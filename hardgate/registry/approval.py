@@ -122,7 +122,8 @@ def judge(
     plain = records.to_plain(rules)["models"][entry.name]["gates"]
     if predicate.policy.sha256 != provenance.sha256_json(plain):
         raise Refusal(f"the evidence was made under another gate policy than today's; {again}")
-    waived = _gates(predicate, own, rules, now, again)
+    _same_question(predicate, own, again)
+    waived = _gates(predicate, own, rules, caller, now, again)
     _same_files(predicate, files)
     return Approval(digest(evidence), predicate, waived)
 
@@ -152,8 +153,24 @@ def digest(evidence: bytes) -> str:
     return provenance.sha256_bytes(evidence)
 
 
+def _same_question(predicate: Predicate, own: ModelRules, again: str) -> None:
+    """Refuse evidence of other data, of a weaker attacker, or that was asked less."""
+    params = predicate.params.content
+    asked = params if isinstance(params, dict) else {}
+    odd = [
+        section
+        for section, digest in own.sections.items()
+        if section not in asked or provenance.sha256_json(asked[section]) != digest
+    ]
+    if odd:
+        raise Refusal(
+            f"the evidence was made with other params than this registry's ({', '.join(odd)}); put "
+            f"them back and {again}, or start hardgate up again if params.yaml is to change"
+        )
+
+
 def _gates(
-    predicate: Predicate, own: ModelRules, rules: Rules, now: datetime, again: str
+    predicate: Predicate, own: ModelRules, rules: Rules, caller: Caller, now: datetime, again: str
 ) -> tuple[Waiver, ...]:
     """Let today's gates judge the signed measurements, and excuse what is validly waived."""
     refused = [
@@ -161,7 +178,7 @@ def _gates(
         for finding in gates.decide(own.gates, predicate.measurements)
         if finding.verdict is not Verdict.PASSED
     ]
-    left, waived = waivers.excuse(refused, predicate, rules.waivers, now=now)
+    left, waived = waivers.excuse(refused, predicate, rules.waivers, now=now, approver=caller.name)
     if left:
         raise Refusal(f"gates not passed: {', '.join(left)}; mend the model, then {again}")
     return waived

@@ -77,8 +77,6 @@ class WriteOnce(ArtifactRepository):  # type: ignore[misc]
         """Store one file, if nothing forbids it."""
         path = posixpath.join(artifact_path or "", Path(local_file).name)
         self._refuse_sealed(path)
-        if path.endswith(SEAL):
-            raise _denied(f"{path!r}: only the server seals a folder")
         if MODEL_FILE.search(path):
             if self.exists(path):
                 raise _denied(f"model files are write-once, and {path!r} is there already")
@@ -99,7 +97,7 @@ class WriteOnce(ArtifactRepository):  # type: ignore[misc]
         """Delete what is neither sealed nor a logged model's."""
         path = (artifact_path or "").rstrip("/")
         self._refuse_sealed(path)
-        if path.endswith(SEAL) or self.seals_below(path):
+        if self.seals_below(path):
             raise _denied(f"{path or 'everything'!r} holds files of registered versions")
         self._inner.delete_artifacts(artifact_path)
 
@@ -154,6 +152,10 @@ class WriteOnce(ArtifactRepository):  # type: ignore[misc]
         place = posixpath.normpath(path)
         if place.startswith(("..", "/")):
             raise _denied(f"{path!r} leads out of the store")
+        if path and place != path:  # S3 keeps a/./b beside a/b, and readers take one for the other
+            raise _denied(f"{path!r} has another spelling, {place!r}; use that one")
+        if any(part.endswith(SEAL) for part in place.split("/")):
+            raise _denied(f"{path!r}: only the server seals a folder")
         while place not in ("", "."):
             if self.exists(place + SEAL):
                 raise _denied(f"{path!r} belongs to a registered version, whose files never change")
@@ -234,10 +236,10 @@ class WriteOnceS3(WriteOnce):
         return any(key.endswith(SEAL) for key in self._keys(path))
 
     def files(self, path: str) -> Iterator[str]:
-        """List the objects below a folder, relative to it."""
+        """List the objects below a folder by what their keys say beyond it, to the letter."""
         _, root = self._key(path)
         for key in self._keys(path):
-            yield posixpath.relpath(key, root)
+            yield key.removeprefix(f"{root.rstrip('/')}/")
 
     def _keys(self, path: str) -> Iterator[str]:
         bucket, root = self._key(path)

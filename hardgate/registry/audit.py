@@ -55,7 +55,7 @@ HEAD = sa.Table(
 )
 
 Action = Literal[
-    "evidence", "change", "promote", "withdraw", "delete", "rename", "release", "alarm"
+    "evidence", "change", "promote", "withdraw", "delete", "rename", "waive", "release", "alarm"
 ]
 
 

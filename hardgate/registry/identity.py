@@ -10,6 +10,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
+from hardgate.errors import HardgateError
 from hardgate.registry import rules
 
 SIGNED_ON = "hardgate_signed_on"  # where single sign-on leaves its caller, in flask.g
@@ -51,11 +52,16 @@ def current() -> Caller:
         return ANONYMOUS
     found = getattr(g, "hardgate_caller", None)
     if found is None or found.name != name:
-        found = getattr(g, SIGNED_ON, None) or Caller(
-            name, rules.load().roles_of(name, _roles(auth, name))
-        )
+        found = getattr(g, SIGNED_ON, None) or Caller(name, _held(auth, name))
         g.hardgate_caller = found
     return found
+
+
+def _held(auth: Any, name: str) -> frozenset[str]:
+    try:
+        return rules.load().roles_of(name, _roles(auth, name))
+    except HardgateError:
+        return frozenset()  # the refusal that follows says that the rules cannot be read
 
 
 def _roles(auth: Any, name: str) -> frozenset[str]:

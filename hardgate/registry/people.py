@@ -15,6 +15,7 @@ import requests
 from hardgate.errors import ParamsError, UnavailableError
 from hardgate.registry.rules import APPROVER, GATE, SUBMITTER, WATCHER
 
+KEY_HEADER: Final = "X-Hardgate-Accounts"  # who changes an account with a role knows the key
 WORKSPACE: Final = "default"
 TIMEOUT: Final = 30.0  # seconds
 SHORTEST: Final = 12  # characters of a password, as MLflow wants it
@@ -32,10 +33,11 @@ ROLES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
 class Server:
     """A running MLflow server, as its administrator sees it."""
 
-    def __init__(self, url: str, *, user: str, password: str) -> None:
+    def __init__(self, url: str, *, user: str, password: str, key: str = "") -> None:
         self.url = url.rstrip("/")
         self._session = requests.Session()
         self._session.auth = (user, password)
+        self._session.headers[KEY_HEADER] = key
 
     def make_roles(self) -> None:
         """Make the three roles with their permissions, where they are missing."""
@@ -87,6 +89,23 @@ class Server:
             self._send("DELETE", "3.0/mlflow/roles/unassign", username=name, role_id=other["id"])
         if role not in {each["name"] for each in held}:
             self._post("3.0/mlflow/roles/assign", username=name, role_id=known[role])
+
+    def remove(self, name: str) -> None:
+        """Delete a user.
+
+        Raises
+        ------
+        UnavailableError
+            If the server does not do as asked, or knows no such user.
+        """
+        self._send("DELETE", "2.0/mlflow/users/delete", username=name)
+
+    def make_model(self, name: str) -> None:
+        """Make a model and its experiment, so that nobody else owns them first."""
+        for path in ("experiments", "registered-models"):
+            answer = self._ask("POST", f"2.0/mlflow/{path}/create", {"name": name})
+            if "RESOURCE_ALREADY_EXISTS" not in answer.text:
+                self._checked(answer)
 
     def subscribe(self, url: str, secret: str) -> None:
         """Let the server tell ``url`` about aliases, in place of an earlier address."""

@@ -15,7 +15,7 @@ from pydantic import Field
 from hardgate import records
 from hardgate.errors import IntegrityError
 from hardgate.gates import Policy
-from hardgate.records import Record
+from hardgate.records import Record, Sha256
 from hardgate.spelling import fold
 
 VARIABLE: Final = "HARDGATE_REGISTRY"
@@ -31,6 +31,8 @@ class ModelRules(Record):
 
     gates: Policy
     second_factor: bool = False  # the approver's login needs one
+    # Digests of the sections of params.yaml that say what is asked: data, attacker, measurements.
+    sections: dict[str, Sha256] = Field(default_factory=dict)
 
 
 class Rules(Record):
@@ -76,7 +78,15 @@ def load() -> Rules:
         If the file is named and missing or not what it should be.
     """
     place = os.environ.get("HARDGATE_REGISTRY")
-    return records.read(Rules, Path(place)) if place else NONE
+    if not place:
+        return NONE
+    try:
+        return records.read(Rules, Path(place))
+    except IntegrityError as error:
+        raise IntegrityError(
+            f"{place} is missing or broken; put its backup back, or start hardgate up again and "
+            "add the people anew"
+        ) from error
 
 
 def check(rules: Rules) -> None:

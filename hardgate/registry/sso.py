@@ -19,9 +19,10 @@ The provider is described by a JSON file (:class:`Provider`) that the environmen
 
 from __future__ import annotations
 
+import hmac
 import json
 import os
-import secrets
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -37,12 +38,13 @@ from hardgate.errors import HardgateError
 from hardgate.records import Record
 from hardgate.registry import identity, rules
 from hardgate.registry.identity import Caller
-from hardgate.registry.people import ROLES, WORKSPACE
+from hardgate.registry.people import KEY_HEADER, ROLES, WORKSPACE
 from hardgate.spelling import fold
 
 VARIABLE: Final = "HARDGATE_SSO"
 BEARER: Final = "bearer"
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
+ACCOUNTS: Final = re.compile(r"/users/(create|create-ui|update-password|update-admin|delete)$")
 ASSISTANT: Final = "/mlflow/assistant"  # who may ask it reads the server's keys
 KEPT: Final = 300.0  # seconds until the provider's keys are read again, dropped ones too
 LONGEST: Final = 255  # characters of a name in MLflow's tables
@@ -79,6 +81,8 @@ def authenticate() -> Authorization | Response:
 
     if ASSISTANT in request.path:
         return _answer(403, "MLflow's assistant is off here: it runs commands on the server.")
+    if _touches_a_role():
+        return _answer(403, "This account has a role: change it with hardgate user.")
     after_this_request(_in_words)
     provider = configured(os.environ.get("HARDGATE_SSO"))
     token = _token(provider)
@@ -106,6 +110,26 @@ def authenticate() -> Authorization | Response:
 def _answer(status: int, words: str) -> Response:
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
     return Response(words, status, headers, content_type="text/plain")
+
+
+def _touches_a_role() -> bool:
+    """Tell whether a request would change an account that holds a role, without the key for it.
+
+    MLflow's administrator could else give himself somebody's password, and with it his role.
+    """
+    if not ACCOUNTS.search(request.path.rstrip("/")):
+        return False
+    key = os.environ.get("HARDGATE_ACCOUNTS", "")
+    if key and hmac.compare_digest(request.headers.get(KEY_HEADER, "").encode(), key.encode()):
+        return False
+    body = request.get_json(force=True, silent=True)
+    fields = (request.args, request.form, body if isinstance(body, dict) else {})
+    named = {fold(str(each["username"])) for each in fields if "username" in each}
+    try:
+        people = rules.load().people
+    except HardgateError:
+        return True
+    return bool(named & {fold(name) for name in people})
 
 
 def _in_words(response: Response) -> Response:
@@ -156,6 +180,8 @@ def read(token: str, provider: Provider) -> Caller:
     name = claims.get(provider.user_claim)
     if not isinstance(name, str) or not 0 < len(name) <= LONGEST:
         raise ValueError(f"it has no claim {provider.user_claim!r}")
+    if not name.isprintable() or name != name.strip():
+        raise ValueError(f"its name {name!r} holds characters that nobody sees")
     groups = _listed(claims.get(provider.roles_claim))
     roles = {provider.roles[group] for group in groups if group in provider.roles}
     return Caller(name, frozenset(roles), frozenset(_listed(claims.get("amr"))))
@@ -177,6 +203,15 @@ def _token(provider: Provider | None) -> str | None:
     return (request.headers.get(provider.header) if provider.header else None) or None
 
 
+def _password(name: str) -> str:
+    """Give the password of an account that a token made: nobody knows it, and it tells them apart.
+
+    An account with another password was made, or taken over, by somebody.
+    """
+    key = os.environ["MLFLOW_FLASK_SERVER_SECRET_KEY"].encode()
+    return hmac.new(key, f"signed on: {name}".encode(), "sha256").hexdigest()
+
+
 def _provide(auth: Any, caller: Caller) -> None:
     """Give MLflow's own tables the user and his roles, for the permissions they carry.
 
@@ -187,18 +222,20 @@ def _provide(auth: Any, caller: Caller) -> None:
     """
     from mlflow.exceptions import MlflowException
 
-    local = {fold(name) for name in rules.load().people}
-    if fold(caller.name) in local:
-        raise ValueError(f"{caller.name!r} is an account with a password, not one of the provider")
+    taken = ValueError(f"{caller.name!r} is an account with a password, not one of the provider")
+    password = _password(caller.name)
     if not auth.store.has_user(caller.name):
+        others = (*rules.load().people, *(user.username for user in auth.store.list_users()))
+        if fold(caller.name) in {fold(name) for name in others if name != caller.name}:
+            raise taken
         try:
-            auth.store.create_user(caller.name, secrets.token_urlsafe(32))
+            auth.store.create_user(caller.name, password)
         except MlflowException:  # another request of the same user was faster
             if not auth.store.has_user(caller.name):
                 raise
-    user = auth.store.get_user(caller.name)
-    if user.is_admin:
-        raise ValueError(f"{caller.name!r} is an account with a password, not one of the provider")
+    user = auth._authenticate_cached(caller.name, password)
+    if user is None or user.is_admin or caller.name in rules.load().people:
+        raise taken
     known = {role.name: role.id for role in auth.store.list_roles([WORKSPACE])}
     for attempt in range(ATTEMPTS):
         held = {

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import posixpath
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
@@ -20,7 +19,10 @@ from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 from mlflow.entities.model_registry import ModelVersion, ModelVersionTag
-from mlflow.entities.model_registry.model_version_stages import get_canonical_stage
+from mlflow.entities.model_registry.model_version_stages import (
+    STAGE_ARCHIVED,
+    get_canonical_stage,
+)
 from mlflow.environment_variables import MLFLOW_ENABLE_WORKSPACES
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import BAD_REQUEST, PERMISSION_DENIED
@@ -40,6 +42,8 @@ from hardgate.spelling import fold
 
 SCHEME: Final = "gated+"
 EVIDENCE_TAG: Final = "gate.evidence"  # set by the gate service: where in the run it lies
+WAIVED_TAG: Final = "gate.waived"  # set by the gate service when somebody signed an exception
+RELEASED: Final = "released"  # what the watcher says when all is well; anything else withdraws
 EVIDENCE_LIMIT: Final = 16 * 2**20  # bytes
 PROMPT: Final = "mlflow.prompt.is_prompt"  # turns a model into a prompt and hides it
 
@@ -210,14 +214,13 @@ class Gate:
     def _withdraw(
         self, name: str, target: str, version: str | None, write: Callable[[], Any]
     ) -> Any:
-        """Let an approver or the watcher take a version out of production, all or nothing.
+        """Let an approver take a version out of production, all or nothing.
 
         Without ``version`` it is the one that the alias points at when it is this caller's turn.
         """
         caller = identity.current()
         with self._transaction() as session:
-            if WATCHER not in caller.roles:
-                approval.ask_role(caller, self._rules().models.get(name))
+            approval.ask_role(caller, self._rules().models.get(name))
             if version is None:
                 (version,) = self._holders(session, name, target) or ("",)
             done = write()
@@ -249,6 +252,9 @@ class Gate:
             said["approval.waived"] = "; ".join(entry.waived)
         for key, value in said.items():
             super().set_model_version_tag(name, version, ModelVersionTag(key, value))  # type: ignore[misc]
+        for key in self.get_model_version(name, version).tags:
+            if key.startswith("release."):  # what was found after an earlier approval
+                super().delete_model_version_tag(name, version, key)  # type: ignore[misc]
 
     def _in_production(self, name: str, version: str | None = None) -> str | None:
         """Name the protected alias or stage that holds a version of the model, if one does."""
@@ -394,13 +400,16 @@ class Gate:
         if fold(tag.key).startswith("release."):
             self._note_release(name, version, tag)
             return
+        if fold(tag.key).startswith("approval."):
+            raise Refusal(f"the tag {tag.key!r} is written by the server alone", forbidden=True)
         if rules.is_reserved(tag.key):
             self._ask_gate_service(f"the tag {tag.key!r}")
             if fold(tag.key) == EVIDENCE_TAG:
                 self._record(name, version, tag)
                 return
-            if not fold(tag.key).startswith("gate."):
-                raise Refusal(f"the tag {tag.key!r} is written by the server alone", forbidden=True)
+            if fold(tag.key) == WAIVED_TAG:
+                with self._transaction() as session:
+                    _enter(session, "waive", name, version=str(version), words=str(tag.value))
         super().set_model_version_tag(name, version, tag)  # type: ignore[misc]
 
     @refusing("Deleting a tag")
@@ -411,7 +420,10 @@ class Gate:
         super().delete_model_version_tag(name, version, key)  # type: ignore[misc]
 
     def _note_release(self, name: str, version: str, tag: ModelVersionTag) -> None:
-        """Let the watcher say what it found; the status goes into the audit."""
+        """Let the watcher say what it found; the status goes into the audit.
+
+        ``withdrawn`` takes this version out of production, and no other that came meanwhile.
+        """
         if WATCHER not in identity.current().roles:
             raise Refusal(
                 f"the tag {tag.key!r} is written by the role {WATCHER} alone", forbidden=True
@@ -421,7 +433,7 @@ class Gate:
                 tags = self.get_model_version(name, version).tags
                 _enter(
                     session,
-                    "release" if tag.value == "released" else "alarm",
+                    "release" if tag.value == RELEASED else "alarm",
                     name,
                     version=str(version),
                     target=str(tags.get("approval.target", "")),
@@ -430,7 +442,21 @@ class Gate:
                 )
                 seen = ModelVersionTag("release.approval", str(tags.get("approval.audit", "")))
                 super().set_model_version_tag(name, version, seen)  # type: ignore[misc]
+                if tag.value != RELEASED:
+                    self._take_out(session, name, str(version))
             super().set_model_version_tag(name, version, tag)  # type: ignore[misc]
+
+    def _take_out(self, session: Session, name: str, version: str) -> None:
+        """Take a version out of every protected alias and stage that it holds."""
+        own = self._rules()
+        for alias, number in self.get_registered_model(name).aliases.items():
+            if own.protects_alias(alias) and str(number) == version:
+                super().delete_registered_model_alias(name, alias)  # type: ignore[misc]
+                _enter(session, "withdraw", name, version=version, target=alias, before=version)
+        held = str(self.get_model_version(name, version).current_stage)
+        if own.protects_stage(held):
+            super().transition_model_version_stage(name, int(version), STAGE_ARCHIVED, False)  # type: ignore[misc]
+            _enter(session, "withdraw", name, version=version, target=held, before=version)
 
     def _record(self, name: str, version: str, tag: ModelVersionTag) -> None:
         """Take the evidence into the audit; the tag says where in the run's artifacts it lies."""
@@ -457,7 +483,7 @@ class Gate:
             super().set_model_version_tag(name, version, mirrored)  # type: ignore[misc]
 
     def _evidence(self, entry: RegistryEntry, path: str) -> bytes:
-        """Read the evidence from the artifacts of the version's run, and seal its folder."""
+        """Read the evidence from the artifacts of the version's run, and seal the report too."""
         from mlflow.server import handlers
 
         run = handlers._get_tracking_store().get_run(entry.run_id)
@@ -466,7 +492,7 @@ class Gate:
         content = repository.read(place, limit=EVIDENCE_LIMIT)
         if content is None:
             raise Refusal(f"the run has no artifact {path!r} to read evidence from")
-        repository.seal(posixpath.dirname(place))
+        repository.seal(root)
         return content
 
 

@@ -76,6 +76,7 @@ def _ask(_number: int, _frame: FrameType | None) -> None:
 
 
 def _start(held: Supervisor, known: Settings, hidden: Secrets, say: Say) -> None:
+    from hardgate import params
     from hardgate.registry.rules import GATE, WATCHER
 
     mlflow, prefect, webhook, worker = services.all_of(known, hidden)
@@ -84,6 +85,8 @@ def _start(held: Supervisor, known: Settings, hidden: Secrets, say: Say) -> None
     people.make_roles()
     people.add(GATE_USER, hidden.gate_password, GATE)
     people.add(WATCHER_USER, hidden.watcher_password, WATCHER)
+    for model in params.models():
+        people.make_model(model)
     say(f"MLflow   {known.mlflow}  user admin, password in {_shown(settings.room() / PASSWORD)}")
     held.start(prefect)
     word = _shown(settings.room() / PREFECT_PASSWORD)

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hardgate import files, records, state
-from hardgate.errors import UnavailableError
+from hardgate import files, provenance, records, state
+from hardgate.errors import ParamsError, UnavailableError
 from hardgate.server import settings
 from hardgate.server.settings import ADMIN, GATE_USER, WATCHER_USER, Secrets, Settings
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 RULES = "rules.json"
 POOL = "hardgate"
+# Sections of params.yaml that a data scientist may vary; the others say what is asked of a model.
+OPEN = ("model", "seed", "augmentation", "training")
 QUIET = {
     "DO_NOT_TRACK": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -83,6 +85,7 @@ def _mlflow(known: Settings, hidden: Secrets) -> Service:
             "MLFLOW_REGISTRY_STORE_URI": f"gated+{known.database}",
             "MLFLOW_ARTIFACTS_DESTINATION": f"once+{known.artifacts}",
             "HARDGATE_REGISTRY": str(room / RULES),
+            "HARDGATE_ACCOUNTS": hidden.accounts_key,
             "MLFLOW_AUTH_CONFIG_PATH": str(ini),
             "MLFLOW_AUTH_ADMIN_PASSWORD": hidden.admin_password,
             "MLFLOW_FLASK_SERVER_SECRET_KEY": hidden.session_key,
@@ -92,21 +95,19 @@ def _mlflow(known: Settings, hidden: Secrets) -> Service:
             "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true",  # the receiver is on this machine
             "MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http,https",
         }
-        | _single_sign_on(),
+        | _single_sign_on(known),
         f"{known.mlflow}/health",
     )
 
 
-def _single_sign_on() -> dict[str, str]:
+def _single_sign_on(known: Settings) -> dict[str, str]:
     """Hand the provider's file on, after it was found to be one."""
     from hardgate.registry import sso
 
-    place = os.environ.get(sso.VARIABLE)
-    if not place:
+    if not known.sso:
         return {}
-    path = Path(place).resolve()
-    records.read(sso.Provider, path)
-    return {sso.VARIABLE: str(path)}
+    records.read(sso.Provider, Path(known.sso))
+    return {sso.VARIABLE: known.sso}
 
 
 def _prefect(known: Settings, hidden: Secrets) -> Service:
@@ -158,15 +159,27 @@ def write_rules(trusted: Path) -> Rules:
     known = records.read(Rules, path) if path.is_file() else None
     models = {}
     for name in params.models():
-        promotion = params.load(name).promotion
-        models[name] = ModelRules(gates=promotion.gates, second_factor=promotion.second_factor)
+        settled = params.load(name)
+        plain = records.to_plain(settled)
+        models[name] = ModelRules(
+            gates=settled.promotion.gates,
+            second_factor=settled.promotion.second_factor,
+            sections={
+                section: provenance.sha256_json(value)
+                for section, value in plain.items()
+                if section not in OPEN
+            },
+        )
     folder = state.room(waivers.ROOM).resolve()
     (folder / waivers.TRUSTED).mkdir(exist_ok=True)
+    kept = known or Rules(trusted=trusted)  # what is protected may be edited, and stays
     made = Rules(
         trusted=trusted.resolve(),
         waivers=folder,
+        protected_aliases=kept.protected_aliases,
+        protected_stages=kept.protected_stages,
         models=models,
-        people=(known.people if known else {}) | {GATE_USER: (GATE,), WATCHER_USER: (WATCHER,)},
+        people=kept.people | {GATE_USER: (GATE,), WATCHER_USER: (WATCHER,)},
     )
     signing.public_keys(made.trusted)
     records.write(made, path)
@@ -177,7 +190,7 @@ def administrator(known: Settings, hidden: Secrets) -> Server:
     """Speak to MLflow as its administrator."""
     from hardgate.registry.people import Server
 
-    return Server(known.mlflow, user=ADMIN, password=hidden.admin_password)
+    return Server(known.mlflow, user=ADMIN, password=hidden.admin_password, key=hidden.accounts_key)
 
 
 def add_user(name: str, password: str, role: str) -> None:
@@ -193,9 +206,32 @@ def add_user(name: str, password: str, role: str) -> None:
     path = settings.room() / RULES
     if not path.is_file():
         raise UnavailableError("no registry was set up here yet; start it with hardgate up")
+    if name in (ADMIN, GATE_USER, WATCHER_USER):
+        raise ParamsError(f"{name} is an account of the server itself; choose another name")
     administrator(settings.load(), settings.secret()).add(name, password, role)
     known = records.read(Rules, path)
     people = dict(known.people) | {name: (role,)}
+    records.write(known.model_copy(update={"people": people}), path)
+
+
+def remove_user(name: str) -> None:
+    """Take a user's access and role away.
+
+    Raises
+    ------
+    UnavailableError
+        If no server was set up, it does not answer, or knows no such user.
+    """
+    from hardgate.registry.rules import Rules
+
+    path = settings.room() / RULES
+    if not path.is_file():
+        raise UnavailableError("no registry was set up here yet; start it with hardgate up")
+    if name in (ADMIN, GATE_USER, WATCHER_USER):
+        raise ParamsError(f"{name} is an account of the server itself")
+    administrator(settings.load(), settings.secret()).remove(name)
+    known = records.read(Rules, path)
+    people = {each: roles for each, roles in known.people.items() if each != name}
     records.write(known.model_copy(update={"people": people}), path)
 
 

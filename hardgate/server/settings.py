@@ -5,6 +5,7 @@ All of it lies in the room ``server`` of the state folder, which only its owner 
 
 from __future__ import annotations
 
+import os
 import secrets
 from pathlib import Path
 from typing import Final
@@ -41,6 +42,7 @@ class Settings(Record):
     webhook_port: int = Field(PORTS["webhook"], ge=1, le=65535)
     database_url: str | None = None  # postgresql://...; SQLite in the state folder if not given
     artifacts_url: str | None = None  # s3://...; a folder of the state folder if not given
+    sso: str | None = None  # file that describes the provider whose tokens are taken
 
     @model_validator(mode="after")
     def _is_known(self) -> Settings:
@@ -97,6 +99,7 @@ class Secrets(Record):
     admin_password: str
     gate_password: str
     watcher_password: str
+    accounts_key: str  # changes accounts with a role; MLflow's administrator does not have it
     prefect_password: str  # Prefect knows no users, but who may start flows may run commands
     session_key: str  # of MLflow's web sessions
     webhook_secret: str  # MLflow signs its webhooks with it
@@ -129,6 +132,12 @@ def changed(**changes: object) -> Settings:
         raise ParamsError(records.first_problem(error, "hardgate up")) from error
 
 
+def provider() -> str | None:
+    """Name the file of the identity provider that the environment asks for."""
+    place = os.environ.get("HARDGATE_SSO")
+    return str(Path(place).resolve()) if place else None
+
+
 def remember(known: Settings) -> None:
     """Keep the settings for the next start."""
     records.write(known, room() / FILE)
@@ -143,6 +152,7 @@ def secret() -> Secrets:
             admin_password=secrets.token_urlsafe(24),
             gate_password=secrets.token_urlsafe(24),
             watcher_password=secrets.token_urlsafe(24),
+            accounts_key=secrets.token_urlsafe(32),
             prefect_password=f"{ADMIN}:{secrets.token_urlsafe(24)}",
             session_key=secrets.token_hex(32),
             webhook_secret=secrets.token_urlsafe(32),

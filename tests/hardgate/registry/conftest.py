@@ -31,11 +31,13 @@ from hardgate.evidence.statement import OutcomesRecord, Predicate, RegistryEntry
 from hardgate.records import FileRecord
 from hardgate.registry.people import Server
 from hardgate.registry.rules import APPROVER, GATE, SUBMITTER, VARIABLE, ModelRules, Rules
+from hardgate.registry.rules import WATCHER as RELEASE_WATCHER
 from tests.hardgate.conftest import S3_KEYS, free_port, wait_for
 
 MODELS = tuple(f"model-{number}" for number in range(200))
 GATES = [{"kind": "data_contract", "min_samples": 1}]
 PASSWORD = "a long enough password"
+ACCOUNTS = "the key to accounts with a role"
 SHA = "0" * 64
 LOGIN = "hardgate.registry.sso:authenticate"
 STOCK_LOGIN = "mlflow.server.auth:authenticate_request_basic_auth"
@@ -58,6 +60,7 @@ GRACE = User("grace")  # release manager
 HEIDI = User("heidi")  # another one, who submits too
 SAM = User("sam")  # data scientist
 PIPELINE = User("pipeline")  # gate service
+WATCHER = User("watcher")  # release watcher
 
 
 @dataclass
@@ -360,6 +363,7 @@ def serve(
                 HEIDI.name: [APPROVER],
                 SAM.name: [SUBMITTER],
                 PIPELINE.name: [GATE],
+                WATCHER.name: [RELEASE_WATCHER],
             },
         }
     )
@@ -382,6 +386,7 @@ def serve(
     }
     settings = {
         VARIABLE: str(rules_path),
+        "HARDGATE_ACCOUNTS": ACCOUNTS,
         "MLFLOW_AUTH_CONFIG_PATH": str(ini),
         "MLFLOW_AUTH_ADMIN_PASSWORD": ADMIN.password,
         "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_hex(16),
@@ -414,10 +419,10 @@ def serve(
     url = f"http://127.0.0.1:{port}"
     world = World(kind, url, home, rules_path, database, settings, start, process)
     wait_for(f"{url}/health", process, home / "log")
-    admin = Server(url, user=ADMIN.name, password=ADMIN.password)
+    admin = Server(url, user=ADMIN.name, password=ADMIN.password, key=ACCOUNTS)
     admin.make_roles()
-    for user, role in ((GRACE, APPROVER), (HEIDI, APPROVER), (SAM, SUBMITTER), (PIPELINE, GATE)):
-        admin.add(user.name, user.password, role)
+    for user in (GRACE, HEIDI, SAM, PIPELINE, WATCHER):
+        admin.add(user.name, user.password, rules.people[user.name][0])
     return world
 
 

@@ -19,7 +19,7 @@ import requests
 import sqlalchemy
 
 from hardgate import measurements, provenance, statistics
-from hardgate.evidence import signing
+from hardgate.evidence import signing, statement
 from hardgate.registry import audit
 from tests.hardgate.registry.conftest import (
     ADMIN,
@@ -27,6 +27,7 @@ from tests.hardgate.registry.conftest import (
     HEIDI,
     PIPELINE,
     SAM,
+    WATCHER,
     User,
     Version,
     World,
@@ -684,7 +685,7 @@ def test_the_garbage_collector_spares_what_a_version_stands_on(
         )
     done = collect(world, champion.run_id)
     assert done.returncode != 0
-    assert "holds files of registered versions" in done.stderr
+    assert "belongs to a registered version" in done.stderr
     assert world.must(ADMIN, "GET", "runs/get", run_id=champion.run_id)
     assert bytes_of(world, champion)
 
@@ -695,9 +696,101 @@ def test_the_garbage_collector_spares_what_a_version_stands_on(
 def test_an_administrator_cannot_make_himself_an_approver(world: World, proven: Version) -> None:
     roles = world.ask(ADMIN, "GET", "api/3.0/mlflow/roles/list", workspace="default").json()
     number = next(role["id"] for role in roles["roles"] if role["name"] == "release-manager")
-    world.ask(ADMIN, "POST", "api/3.0/mlflow/roles/assign", username=ADMIN.name, role_id=number)
+    fields = {"username": ADMIN.name, "role_id": number}
+    assert world.ask(ADMIN, "POST", "api/3.0/mlflow/roles/assign", **fields).ok
     refused(world.promote(ADMIN, proven), 403, "does not hold the role release-manager")
     assert world.champion(proven.name) is None
+    assert world.ask(ADMIN, "DELETE", "api/3.0/mlflow/roles/unassign", **fields).ok
+
+
+@pytest.mark.parametrize("prefix", ["api/2.0", "ajax-api/2.0"])
+@pytest.mark.parametrize(
+    ("verb", "path", "fields"),
+    [
+        ("PATCH", "update-password", {"username": "grace", "password": "the thief's own"}),
+        ("PATCH", "update-password", {"username": " GRACE", "password": "the thief's own"}),
+        ("PATCH", "update-admin", {"username": "pipeline", "is_admin": True}),
+        ("DELETE", "delete", {"username": "grace"}),
+        ("POST", "create", {"username": "grace", "password": "the thief's own"}),
+    ],
+)
+def test_an_administrator_cannot_take_the_account_of_an_approver(
+    world: World, verb: str, path: str, fields: dict[str, Any], prefix: str
+) -> None:
+    refused(world.ask(ADMIN, verb, f"{prefix}/mlflow/users/{path}", **fields), 403, "has a role")
+    assert world.api(GRACE, "GET", "registered-models/search").ok
+
+
+def test_an_administrator_keeps_other_accounts(world: World) -> None:
+    fields = {"username": f"guest-{world.kind}", "password": "long enough for a guest"}
+    assert world.api(ADMIN, "POST", "users/create", **fields).ok
+    assert world.api(ADMIN, "DELETE", "users/delete", username=fields["username"]).ok
+
+
+def test_evidence_against_a_weaker_attacker_is_refused(world: World, proven: Version) -> None:
+    from hardgate import records
+    from hardgate.registry.rules import Rules
+
+    models = records.read(Rules, world.rules).models
+    asked = models[proven.name].model_copy(
+        update={"sections": {"threat": provenance.sha256_json({"eps": 0.3})}}
+    )
+    world.change_rules(models={**models, proven.name: asked})
+    try:
+        refused(
+            world.promote(GRACE, proven), 400, "with other params than this registry's (threat)"
+        )
+        weak = world.prove(
+            world.register(proven.name), params=statement.section({"threat": {"eps": 0.1}})
+        )
+        refused(world.promote(GRACE, weak), 400, "with other params than this registry's (threat)")
+        strong = world.prove(
+            world.register(proven.name), params=statement.section({"threat": {"eps": 0.3}})
+        )
+        assert world.promote(GRACE, strong).ok
+    finally:
+        world.change_rules(models=models)
+
+
+@pytest.mark.parametrize("name", ["models.sealed/x", "0.sealed/x", "a/b.sealed", ".sealed"])
+def test_nobody_makes_a_seal(world: World, name: str) -> None:
+    run_id, _, place = world.log()
+    experiment = place.partition("/")[0]
+    answer = world.put(ADMIN, f"{experiment}/{run_id}/artifacts/{name}", b"")
+    refused(answer, 403, "only the server seals a folder")
+
+
+def test_the_report_of_a_proven_version_is_sealed(world: World, proven: Version) -> None:
+    run = world.must(ADMIN, "GET", "runs/get", run_id=proven.run_id)["run"]["info"]
+    place = run["artifact_uri"].removeprefix("mlflow-artifacts:/")
+    answer = world.put(PIPELINE, f"{place}/report/report.html", b"<h1>all is well</h1>")
+    refused(answer, 403, "belongs to a registered version")
+
+
+def test_the_watcher_withdraws_what_it_looked_at_and_nothing_newer(
+    world: World, champion: Version
+) -> None:
+    newer = world.prove(world.register(champion.name))
+    assert world.promote(GRACE, newer).ok
+    assert world.tag(WATCHER, champion, "release.status", "withdrawn").ok
+    assert world.champion(champion.name) == newer.version
+    assert world.tag(WATCHER, newer, "release.status", "withdrawn").ok
+    assert world.champion(champion.name) is None
+
+
+def test_the_watcher_withdraws_by_stage_too(world: World, proven: Version) -> None:
+    assert world.stage(GRACE, proven, "Production").ok
+    assert world.tag(WATCHER, proven, "release.status", "withdrawn").ok
+    assert world.version(proven)["current_stage"] == "Archived"
+
+
+def test_a_new_approval_forgets_what_was_found_after_the_last(
+    world: World, champion: Version
+) -> None:
+    assert world.tag(WATCHER, champion, "release.status", "released").ok
+    assert world.promote(GRACE, champion).ok
+    tags = {tag["key"] for tag in world.version(champion)["tags"]}
+    assert not [tag for tag in tags if tag.startswith("release.")]
 
 
 @pytest.mark.parametrize("user", [SAM, GRACE, ADMIN])
@@ -755,7 +848,6 @@ def test_a_waiver_excuses_one_gate_of_one_model(world: World, unproven: Version)
         issued_at=NOW - timedelta(hours=1),
         valid_until=NOW + timedelta(days=3),
     )
-    from hardgate.evidence import statement
 
     def subject(version: Version) -> Any:
         return statement.state(predicate_of(version)).subject[0]
@@ -763,6 +855,9 @@ def test_a_waiver_excuses_one_gate_of_one_model(world: World, unproven: Version)
     waivers.write(excuse, subject(other), folder, signer)
     refused(world.promote(GRACE, unproven), 400, "gates not passed: data_contract")
     own = excuse.model_copy(update={"by": "SAM"})  # who submitted it
+    waivers.write(own, subject(unproven), folder, signer)
+    refused(world.promote(GRACE, unproven), 400, "gates not passed: data_contract")
+    own = excuse.model_copy(update={"by": "Grace"})  # who approves it
     waivers.write(own, subject(unproven), folder, signer)
     refused(world.promote(GRACE, unproven), 400, "gates not passed: data_contract")
     waivers.write(excuse, subject(unproven), folder, signer)

@@ -310,13 +310,15 @@ def test_up_hands_the_provider_on(
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HARDGATE_HOME", str(tmp_path / "state"))
-    known, hidden = settings.Settings(), settings.secret()
+    hidden = settings.secret()
     monkeypatch.delenv(sso.VARIABLE, raising=False)
-    mlflow, *_ = services.all_of(known, hidden)
+    mlflow, *_ = services.all_of(settings.changed(sso=settings.provider()), hidden)
     assert sso.VARIABLE not in mlflow.environment
     records.write(login.provider, tmp_path / "provider.json")
     monkeypatch.setenv(sso.VARIABLE, "provider.json")
-    mlflow, *_ = services.all_of(known, hidden)
+    settings.remember(settings.changed(sso=settings.provider()))
+    monkeypatch.delenv(sso.VARIABLE)
+    mlflow, *_ = services.all_of(settings.changed(sso=settings.provider()), hidden)
     assert mlflow.environment[sso.VARIABLE] == str(tmp_path / "provider.json")
     monkeypatch.setenv(sso.VARIABLE, "elsewhere.json")
     with pytest.raises(IntegrityError, match="elsewhere"):

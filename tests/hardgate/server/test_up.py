@@ -128,7 +128,7 @@ def test_an_approval_is_released_and_one_with_changed_bytes_is_taken_back(team: 
     until(lambda: team.tags("1").get("release.status") == "released", "no release")
     assert "recorded answers came again" in team.tags("1")["release.words"]
 
-    team.hardgate("harden", "tiny", "-S", "tiny.promotion.valid_days=20")
+    team.hardgate("harden", "tiny", "-S", "tiny.training.epochs=4")
     team.approve("2")
     damage(team, "weights.safetensors")  # before the watcher's process has started
     until(lambda: team.champion() is None, "no withdrawal")
