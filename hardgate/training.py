@@ -32,6 +32,7 @@ from hardgate import (
 from hardgate.architectures import Architecture
 from hardgate.checkpoints import Checkpoint, Journey
 from hardgate.defenses import Defense
+from hardgate.defenses.recipe import Moment
 from hardgate.early_stopping import EarlyStopping
 from hardgate.errors import ContractError, ParamsError
 from hardgate.monitors import Epoch, Evaluated, Monitors, Stopped
@@ -157,6 +158,7 @@ class Run:
     def __post_init__(self) -> None:
         torch.manual_seed(self._derive("weights", 0))
         self.model = candidates.build(self.params.architecture, self.spec).to(self.device)
+        self.params.defense.prepare(self.model)
         self.best = candidates.state_of(self.model)
         self.descent = Descent(self.params.optimiser, self.model)
         self.class_weights = _class_weights(self.params, self.spec, self.corpus, self.device)
@@ -263,6 +265,7 @@ class Run:
             self.corpus.labels[index].to(self.device),
             self.region if share == 1 else self.region.scaled(share),
             attacks,
+            moment=Moment(passed / self.params.epochs, share),
             class_weights=self.class_weights,
         )
         self.descent.forget()

@@ -149,8 +149,7 @@ def _affine(layer: Affine, step: Step, rows: Rows) -> Rows:
 def _left_over(layer: nn.Conv2d, image: tuple[int, int], reached: torch.Size) -> list[int]:
     """Count the last pixels that a strided convolution never saw."""
     return [
-        size
-        - ((out - 1) * stride - 2 * int(padding) + dilation * (kernel - 1) + 1)
+        size - ((out - 1) * stride - 2 * int(padding) + dilation * (kernel - 1) + 1)
         for size, out, stride, padding, dilation, kernel in zip(
             image,
             reached,

@@ -1,6 +1,7 @@
 """Training recipes. To add one: write its file with ``loss``, then name it in the union below.
 
-Read ``standard.py``, then ``pgd.py``; the others depart from it in one line each.
+Read ``recipe.py``, ``standard.py``, then ``pgd.py``; the adversarial ones depart from it in one
+line each.
 """
 
 from __future__ import annotations

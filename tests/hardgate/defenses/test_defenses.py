@@ -15,6 +15,7 @@ from hardgate.defenses import Defense
 from hardgate.defenses.fgsm_rs import scatter
 from hardgate.defenses.losses import mean
 from hardgate.defenses.mart import boosted
+from hardgate.defenses.recipe import END
 from hardgate.records import Column, ColumnType, ImageInput, TableInput
 from hardgate.threat import Freedom, Threat
 
@@ -47,6 +48,7 @@ def linear() -> nn.Sequential:
 def loss_of(recipe: dict[str, Any], model: nn.Module, **keywords: Any) -> Tensor:
     generator = torch.Generator().manual_seed(0)
     defense = MEMBERS.validate_python(recipe)
+    keywords = {"moment": END, **keywords}
     loss: Tensor = defense.loss(model, IMAGES, LABELS, REGION, generator, **keywords)
     return loss
 
@@ -170,9 +172,12 @@ def test_the_attack_sees_evaluation_mode_the_loss_training_mode_and_both_are_res
     frozen_part.eval()
     model[2][1].bias.requires_grad_(False)
     loss_of(recipe, model)
+    defense = MEMBERS.validate_python(recipe)
     training = {"standard": 1, "fgsm-rs": 1, "pgd": 1, "trades": 2, "mart": 2}[recipe["recipe"]]
     attacking = {"standard": 0, "fgsm-rs": 1, "pgd": 8, "trades": 9, "mart": 8}[recipe["recipe"]]
     assert watch.modes == [False] * attacking + [True] * training
+    unfollowed = recipe["recipe"] == "trades"  # its reference is asked for without a gradient
+    assert defense.passes(2) == 2 * (attacking + training) - unfollowed
     assert model.training
     assert not frozen_part.training
     assert not model[2][1].bias.requires_grad
