@@ -49,6 +49,9 @@ class Region(Protocol):
     def admits(self, perturbed: Tensor, clean: Tensor) -> Tensor:
         """Tell which inputs are admissible, shape ``(n,)``."""
 
+    def unit(self, clean: Tensor) -> Tensor:
+        """Give what the radius's unit is in each cell's own; 0 where nothing can move."""
+
     def box(self, clean: Tensor) -> tuple[Tensor, Tensor]:
         """Give the lowest and highest value of each cell: no admissible input lies outside.
 
@@ -128,6 +131,10 @@ class ImageRegion:
         pixels = perturbed.flatten(1)
         inside = (pixels.amin(dim=1) >= -TOLERANCE) & (pixels.amax(dim=1) <= 1 + TOLERANCE)
         return inside & (size <= self.eps + TOLERANCE * max(1.0, self.eps))
+
+    def unit(self, clean: Tensor) -> Tensor:
+        """Give 1: pixels are measured as they are."""
+        return torch.ones_like(clean)
 
     def box(self, clean: Tensor) -> tuple[Tensor, Tensor]:
         """Give the box around the ball, cut off at 0 and 1."""
@@ -214,6 +221,11 @@ class TableRegion:
             length = rules.distances(perturbed.double(), clean.double()).squeeze(1)
             admitted &= length <= self.eps + TOLERANCE
         return admitted
+
+    def unit(self, clean: Tensor) -> Tensor:
+        """Give the standard deviations of movable columns."""
+        rules = self._rules(clean)
+        return (rules.scale * rules.movable).expand_as(clean)
 
     def box(self, clean: Tensor) -> tuple[Tensor, Tensor]:
         """Give the box that bounds and radius span; relations and integers only cut parts off it.

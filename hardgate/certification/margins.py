@@ -6,26 +6,22 @@ and low at once: Gowal et al. (2018), arXiv:1810.12715, section 3.
 
 from __future__ import annotations
 
-from enum import StrEnum
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from hardgate import progress
 from hardgate.attacks.ascent import frozen
 from hardgate.certification import intervals, relaxations
 from hardgate.certification.boxes import Box
 from hardgate.certification.intervals import Step
 from hardgate.region import Region
 
+# How boxes are carried through, loose and fast first: intervals alone; margins pulled back to the
+# inputs, intervals inside; every hidden box pulled back as well, for small networks.
+Method = Literal["ibp", "crown-ibp", "crown"]
 SLACK = 1e-6  # of a margin; what double precision may lose on the way back is far less
-
-
-class Method(StrEnum):
-    """How boxes are carried through a network, loose and fast first."""
-
-    IBP = "ibp"  # intervals alone
-    CROWN_IBP = "crown-ibp"  # margins pulled back to the inputs, intervals inside
-    CROWN = "crown"  # every hidden box pulled back as well; for small networks
 
 
 def margins(steps: list[Step], labels: Tensor, method: Method, *, rounded: bool) -> Tensor:
@@ -41,7 +37,7 @@ def margins(steps: list[Step], labels: Tensor, method: Method, *, rounded: bool)
     rows = differences(labels, steps[-1].after.lower.shape[1]).to(steps[-1].after.lower)
     rows = rows.double() if rounded else rows
     folded = relaxations.bounded_below(steps[-1:], rows)
-    if method is Method.IBP:
+    if method == "ibp":
         return folded
     return torch.maximum(folded, relaxations.bounded_below(steps, rows))
 
@@ -64,31 +60,37 @@ def certify(
     """Tell for which inputs no admissible one gets another answer than the label, shape ``(n,)``.
 
     Each sample is tried with intervals first, and with the method only when they do not suffice.
+    What holds, holds for the network as computed in single precision: see ``rounded``.
     """
-    proven = [
-        _certify(model, region.box(clean), truth, method)
-        for clean, truth in zip(
-            torch.split(inputs, batch_size), torch.split(labels, batch_size), strict=True
-        )
-    ]
-    return torch.cat(proven).cpu()
-
-
-def _certify(
-    model: nn.Module, ends: tuple[Tensor, Tensor], labels: Tensor, method: Method
-) -> Tensor:
+    proven = torch.zeros(len(inputs), dtype=torch.bool)
     with torch.no_grad(), frozen(model):
-        box = Box(*ends)
-        steps = intervals.propagate(model, box, rounded=True)
-        proven = smallest(margins(steps, labels, Method.IBP, rounded=True), labels) > SLACK
-        left = (~proven).nonzero().flatten()
-        if method is Method.IBP or len(left) == 0:
+        for index in torch.split(torch.arange(len(inputs)), batch_size):
+            progress.heed()
+            for trial in _trials(method):
+                left = index[~proven[index]]
+                proven[left] = _proven(model, region, inputs[left], labels[left], trial).cpu()
+    return proven
+
+
+def _trials(method: Method) -> tuple[Method, ...]:
+    return ("ibp",) if method == "ibp" else ("ibp", method)
+
+
+def _proven(
+    model: nn.Module, region: Region, inputs: Tensor, labels: Tensor, method: Method
+) -> Tensor:
+    """Try one method on a batch; in double precision only what single precision lets through."""
+    proven = torch.zeros(len(inputs), dtype=torch.bool, device=inputs.device)
+    carry = relaxations.propagate if method == "crown" else intervals.propagate
+    left = torch.arange(len(inputs), device=inputs.device)
+    for rounded in (False, True):
+        if len(left) == 0:
             return proven
-        carry = relaxations.propagate if method is Method.CROWN else intervals.propagate
-        steps = carry(model, Box(box.lower[left], box.upper[left]), rounded=True)
-        tight = margins(steps, labels[left], method, rounded=True)
-        proven[left] = smallest(tight, labels[left]) > SLACK
-        return proven
+        steps = carry(model, Box(*region.box(inputs[left])), rounded=rounded)
+        least = smallest(margins(steps, labels[left], method, rounded=rounded), labels[left])
+        left = left[least > SLACK]
+    proven[left] = True
+    return proven
 
 
 def smallest(margins: Tensor, labels: Tensor) -> Tensor:

@@ -133,17 +133,17 @@ def _affine(layer: Affine, step: Step, rows: Rows) -> Rows:
     if isinstance(layer, nn.Linear):
         return Rows(weights @ weight, constant)
     height, width = step.before.lower.shape[-2:]
-    flat = weights.flatten(0, 1)
+    flat, (samples, functions) = weights.flatten(0, 1), weights.shape[:2]
     back = functional.conv_transpose2d(
         flat,
         weight,
         stride=layer.stride,
-        padding=layer.padding,
+        padding=[int(count) for count in layer.padding],
         output_padding=_left_over(layer, (height, width), flat.shape[-2:]),
         groups=layer.groups,
         dilation=layer.dilation,
     )
-    return Rows(back.unflatten(0, weights.shape[:2]), constant)
+    return Rows(back.view(samples, functions, *back.shape[1:]), constant)
 
 
 def _left_over(layer: nn.Conv2d, image: tuple[int, int], reached: torch.Size) -> list[int]:
@@ -216,12 +216,19 @@ def _max_pool(layer: nn.MaxPool2d, step: Step, rows: Rows) -> Rows:
     followed = plus + minus * wins.unsqueeze(1)
     highest = torch.where(wins, 0.0, step.after.upper)
     where = place.unsqueeze(1).expand_as(followed).flatten(0, 1)
-    height, width = lower.shape[-2:]
     back = functional.max_unpool2d(
-        followed.flatten(0, 1), where, size, stride, output_size=(height, width)
+        followed.flatten(0, 1),
+        where,
+        _pair(size),
+        _pair(stride),
+        output_size=tuple(lower.shape[-2:]),
     )
     constant = rows.constant + _summed(minus, highest)
-    return Rows(back.unflatten(0, rows.weights.shape[:2]), constant)
+    return Rows(back.view(*rows.constant.shape, *back.shape[1:]), constant)
+
+
+def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
+    return (size, size) if isinstance(size, int) else size
 
 
 def _summed(weights: Tensor, values: Tensor) -> Tensor:

@@ -11,7 +11,6 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from hardgate.certification import Method
 from hardgate.certification.margins import differences
 from hardgate.certification.relaxations import bounded_below
 from hardgate.defenses.bounds import Stretch, blend, bounded, calm, entropy, worst
@@ -53,7 +52,7 @@ class CrownIBP(Recipe):
         """Give the batch's loss, a scalar with gradients to the model's weights."""
         kappa, beta = (blend(1.0, last, moment.ramp) for last in (self.kappa, self.beta))
         steps = bounded(model, inputs, region, stretch=self.stretch)
-        logits = worst(steps, labels, Method.IBP)
+        logits = worst(steps, labels, "ibp")
         if beta > 0:
             rows = differences(labels, logits.shape[1]).to(logits)
             logits = (1 - beta) * logits - beta * bounded_below(steps, rows)

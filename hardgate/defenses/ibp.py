@@ -13,7 +13,6 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from hardgate.certification import Method
 from hardgate.defenses.bounds import Stretch, blend, bounded, calm, entropy, worst
 from hardgate.defenses.losses import mean
 from hardgate.defenses.recipe import Moment, Recipe
@@ -51,7 +50,7 @@ class IBP(Recipe):
         """Give the batch's loss, a scalar with gradients to the model's weights."""
         kappa = blend(1.0, self.kappa, moment.ramp)
         steps = bounded(model, inputs, region, stretch=self.stretch)
-        losses = (1 - kappa) * entropy(worst(steps, labels, Method.IBP), labels)
+        losses = (1 - kappa) * entropy(worst(steps, labels, "ibp"), labels)
         if kappa > 0:
             losses = losses + kappa * entropy(model(inputs), labels)
         return mean(losses, labels, class_weights)

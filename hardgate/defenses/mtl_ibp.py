@@ -12,7 +12,6 @@ import torch
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from hardgate.certification import Method
 from hardgate.defenses.bounds import Stretch, bounded, calm, entropy, worst
 from hardgate.defenses.losses import attacked, mean
 from hardgate.defenses.recipe import Moment, Recipe
@@ -54,7 +53,7 @@ class MTLIBP(Recipe):
             model, inputs, labels, region, generator, step_size=self.step_size, steps=self.steps
         )
         steps = bounded(model, inputs, region, stretch=self.stretch)
-        proven = entropy(worst(steps, labels, Method.IBP), labels)
+        proven = entropy(worst(steps, labels, "ibp"), labels)
         losses = self.alpha * proven + (1 - self.alpha) * entropy(model(found), labels)
         return mean(losses, labels, class_weights)
 
