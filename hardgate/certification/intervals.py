@@ -179,8 +179,9 @@ def _layer_norm(layer: nn.LayerNorm, box: Box, *, rounded: bool) -> Step:
         return Step(layer, box, scaled)
     unit = torch.finfo(centre.dtype).eps * (width + SPARE)
     size = (centre.abs() + radius).amax(-1, keepdim=True) * shrink[0]
-    # Rounded deviations over the least spread, and a spread that cancellation may put off.
-    error = unit * (weight.abs() * (2 * size + most * (1 + size**2)) + bias.abs())
+    # Rounded deviations over the least spread, and a spread that cancellation puts off: Chan, Golub
+    # and LeVeque (1983), "Algorithms for computing the sample variance", for one pass.
+    error = unit * (weight.abs() * (2 * size + most * (1 + size)) + bias.abs())
     return Step(layer, box, scaled.widened(error), error)
 
 

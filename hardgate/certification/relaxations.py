@@ -216,12 +216,9 @@ def _max_pool(layer: nn.MaxPool2d, step: Step, rows: Rows) -> Rows:
     followed = plus + minus * wins.unsqueeze(1)
     highest = torch.where(wins, 0.0, step.after.upper)
     where = place.unsqueeze(1).expand_as(followed).flatten(0, 1)
+    image = lower.shape[-2:]
     back = functional.max_unpool2d(
-        followed.flatten(0, 1),
-        where,
-        _pair(size),
-        _pair(stride),
-        output_size=tuple(lower.shape[-2:]),
+        followed.flatten(0, 1), where, _pair(size), _pair(stride), output_size=image
     )
     constant = rows.constant + _summed(minus, highest)
     return Rows(back.view(*rows.constant.shape, *back.shape[1:]), constant)
