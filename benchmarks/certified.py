@@ -122,7 +122,7 @@ def shifted(images: Tensor, reach: int, generator: torch.Generator) -> Tensor:
 
 
 def rate(progress: float) -> float:
-    """Full rate until four fifths, then down to nothing in steps of the cosine."""
+    """Give the share of the full rate: all of it for one half, then down to nothing by a cosine."""
     late = max(0.0, (progress - 0.5) / 0.5)
     return 0.5 * (1 + torch.cos(torch.tensor(torch.pi * late)).item())
 
@@ -182,14 +182,14 @@ def under_pgd(model: nn.Module, around: Region, images: Tensor, labels: Tensor) 
 def main() -> None:
     """Train, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--recipe", default='{"recipe": "ibp", "kappa": 0, "stretch": 1.2}')
+    parser.add_argument("--recipe", default='{"recipe": "ibp", "kappa": 0, "stretch": 1.1}')
     parser.add_argument(
         "--architecture", default='{"name": "small-cnn", "channels": 16, "hidden": 100}'
     )
     parser.add_argument("--seconds", type=float, default=300.0, help="of training")
     parser.add_argument("--ramp", type=float, default=0.4, help="share of them in which eps grows")
-    parser.add_argument("--rate", type=float, default=0.002)
-    parser.add_argument("--batch-size", type=int, default=256)
+    parser.add_argument("--rate", type=float, default=0.0015)
+    parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--shift", type=int, default=0, help="pixels")
     parser.add_argument("--attacked", type=int, default=1000, help="test images under PGD")
     parser.add_argument("--seed", type=int, default=0)
