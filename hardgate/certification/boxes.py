@@ -25,16 +25,18 @@ class Box:
         """How far the bounds lie from the middle."""
         return (self.upper - self.lower) / 2
 
+    def to(self, like: Tensor) -> Box:
+        """Give the same bounds in the precision of ``like``."""
+        return Box(self.lower.to(like), self.upper.to(like))
+
     def widened(self, slack: Tensor) -> Box:
         """Give the box with each bound ``slack`` further out."""
         return Box(self.lower - slack, self.upper + slack)
 
     def within(self, other: Box) -> Box:
         """Give what two boxes share."""
-        return Box(
-            torch.maximum(self.lower, other.lower.to(self.lower)),
-            torch.minimum(self.upper, other.upper.to(self.upper)),
-        )
+        other = other.to(self.lower)
+        return Box(torch.maximum(self.lower, other.lower), torch.minimum(self.upper, other.upper))
 
 
 def around(centre: Tensor, radius: Tensor) -> Box:

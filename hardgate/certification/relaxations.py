@@ -41,8 +41,8 @@ class Rows:
 
     def least(self, box: Box) -> Tensor:
         """Minimise each over a box, shape ``(n, k)``."""
-        weights = self.weights.flatten(2)
-        centre, radius = (part.to(weights).flatten(1) for part in (box.centre, box.radius))
+        weights, box = self.weights.flatten(2), box.to(self.weights)
+        centre, radius = box.centre.flatten(1), box.radius.flatten(1)
         spread = torch.einsum("nkd,nd->nk", weights.abs(), radius)
         return self.constant + torch.einsum("nkd,nd->nk", weights, centre) - spread
 
@@ -102,13 +102,14 @@ def _pulled(step: Step, rows: Rows) -> Rows | None:
     if step.error is not None:
         constant = constant - _summed(rows.weights.abs(), step.error)
     rows = Rows(rows.weights, constant)
+    before = step.before.to(rows.weights)  # a line rounded in single precision may cut a corner
     match layer:
         case nn.Linear() | nn.Conv2d():
             return _affine(layer, step, rows)
         case nn.ReLU():
-            return _chosen(rows, *_relu_lines(step.before))
+            return _chosen(rows, *_relu_lines(before))
         case nn.SiLU() | nn.GELU():
-            return _chosen(rows, *_smooth_lines(layer, step.before))
+            return _chosen(rows, *_smooth_lines(layer, before))
         case nn.MaxPool2d():
             return _max_pool(layer, step, rows)
         case nn.Flatten():
@@ -173,8 +174,7 @@ class Line:
 def _chosen(rows: Rows, below: Line, above: Line) -> Rows:
     """Replace each activation by the line that makes the function less: below where it counts."""
     plus, minus = rows.weights.clamp(min=0), rows.weights.clamp(max=0)
-    kind = rows.weights
-    low, high = below.slope.to(kind).unsqueeze(1), above.slope.to(kind).unsqueeze(1)
+    low, high = below.slope.unsqueeze(1), above.slope.unsqueeze(1)
     constant = rows.constant + _summed(plus, below.offset) + _summed(minus, above.offset)
     return Rows(plus * low + minus * high, constant)
 
@@ -198,7 +198,7 @@ def _smooth_lines(layer: Smooth, before: Box) -> tuple[Line, Line]:
     points = lower + width * at.view(-1, *[1] * lower.dim())
     strays = layer(points) - slope * points
     sag = CURVATURE[type(layer)] * (width / PIECES).square() / 8
-    # In single precision the points themselves are off by a few units of their last place.
+    # The points themselves are off by a few units of their last place.
     rounding = 8 * torch.finfo(lower.dtype).eps * (lower.abs() + before.upper.abs() + 1)
     below, above = strays.amin(0) - sag - rounding, strays.amax(0) + sag + rounding
     return Line(slope, below), Line(slope, above)

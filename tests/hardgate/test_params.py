@@ -312,7 +312,12 @@ VOTES = "{method: smoothing, samples: 9, sigma: 1, selection: 9, draws: 9, alpha
         (ASKED["fairness"] % "debt", {"fairness": FAIR}, PICTURES, "compares groups of nothing"),
         (ASKED["corruption"], {}, PICTURES, "promotion.gates.2.kind = 'corruption': evaluation"),
         (ASKED["corruption"], {"corruptions": SWEEP}, BORROWERS, "for a table remove the gate"),
-        (ASKED["certified"], {}, PICTURES, "gates.2.kind = 'certified': evaluation proves nothing"),
+        (
+            ASKED["certified"],
+            {"certification": "null"},
+            PICTURES,
+            "evaluation proves nothing about",
+        ),
         (ASKED["certified"], {"certification": VOTES}, PICTURES, "method ibp or crown-ibp"),
         (ASKED["certified"], {"certification": PROOF}, BORROWERS, None),
         (ASKED["robust_auc"] % "worst_case", {}, BORROWERS, None),

@@ -125,3 +125,12 @@ def test_gradients_flow_through_the_way_back(case: Any) -> None:
     weights = [w for name, w in model.named_parameters() if name.endswith("weight")]
     assert all(w.grad is not None and w.grad.isfinite().all() for w in weights)
     assert weights[0].grad.abs().sum() > 0
+
+
+def test_a_line_above_the_corner_is_above_it_to_the_last_bit() -> None:
+    torch.manual_seed(0)
+    lower, width = -torch.rand(5000, 1), torch.rand(5000, 1)
+    box = Box(lower, lower + 2 * width)
+    steps = intervals.propagate(nn.ReLU(), box, rounded=True)
+    above = -relaxations.bounded_below(steps, -torch.ones(5000, 1, 1, dtype=torch.float64))
+    assert (above.squeeze(1) >= box.upper.clamp(min=0).squeeze(1).double() - 1e-15).all()
