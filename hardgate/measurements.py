@@ -13,7 +13,8 @@ name                                   meaning
 ``robust/worst_case/<metric>``         per sample, the worst that any attack found
 ``attack_success/<attack>``            share of originally correct inputs that the attack flips
 ``curve/<factor>/accuracy``            worst case at ``factor`` times the threat's eps
-``certified/accuracy``                 share proven correct against every input in the ball
+``certified/accuracy``                 share proven correct against every input in the region
+``certified/smoothed/accuracy``        the same of the model's vote under noise, not of the model
 ``diagnostics/<sign>``                 a sign of masked gradients, see :data:`Sign`
 ``corruption/<name>/<severity>/...``   accuracy under one corruption, severity 1 to 5
 ``corruption/mean/accuracy``           mean over all corruptions and severities
@@ -63,6 +64,7 @@ WORST_CASE = "worst_case"
 EXPECTATIONS = "data/expectations"
 EXPECTATIONS_FAILED = "data/expectations_failed"
 CERTIFIED_ACCURACY = "certified/accuracy"
+SMOOTHED_ACCURACY = "certified/smoothed/accuracy"
 CORRUPTION_MEAN = "corruption/mean/accuracy"
 CORRUPTION_ERROR_RATIO = "corruption/error_ratio"
 CHAMPION_EXISTS = "champion/exists"

@@ -22,17 +22,20 @@ Margin = Annotated[float, Field(gt=0, le=1)]
 class Evaluated(Record):
     """Scores at an epoch's end: held-out ones, and the training split's under one step.
 
-    ``robust`` and ``one_step`` are None for a recipe that does not train against attacks.
+    ``robust`` and ``one_step`` are None for a recipe that does not train against attacks, and
+    ``certified``, the share proven, for one that does not train bounds.
     """
 
     clean: float
     robust: float | None
     one_step: float | None
+    certified: float | None = None
 
     @property
     def deciding(self) -> float:
         """The score that picks the best weights."""
-        return self.clean if self.robust is None else self.robust
+        known = (self.certified, self.robust, self.clean)
+        return next(score for score in known if score is not None)
 
 
 class Epoch(Record):

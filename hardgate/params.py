@@ -101,6 +101,9 @@ class Params(Record):
                 self.explanation.attack.check(spec, self.threat)
         with _of("evaluation"):
             probes.plan(self.evaluation, spec, self.threat)
+            if self.evaluation.certification is not None:
+                model = self.training.untrained(spec)
+                self.evaluation.certification.check(model, self.threat)
         policy.check(self.promotion.gates, self.evaluation, spec)
 
 

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hardgate.certification.proofs import Bounding
 from hardgate.errors import ParamsError
 from hardgate.gates import Policy
+from hardgate.gates.certified import CertifiedGate
 from hardgate.gates.corruption import CorruptionGate
 from hardgate.gates.fairness import FairnessGate
 from hardgate.gates.robust_accuracy import RobustAccuracyGate
@@ -36,6 +38,11 @@ def check(policy: Policy, section: Evaluation, spec: InputSpec) -> None:
             case FairnessGate():
                 groups = _compared(section, spec)
                 _among(groups, gate.column, f"{place}.column", "evaluation compares groups of")
+            case CertifiedGate() if not isinstance(section.certification, Bounding):
+                raise ParamsError(
+                    f"{place}.kind = {gate.kind!r}: evaluation proves nothing about the model; add "
+                    "evaluation.certification with method ibp or crown-ibp, or remove the gate"
+                )
             case CorruptionGate() if section.corruptions is None or isinstance(spec, TableInput):
                 raise ParamsError(
                     f"{place}.kind = {gate.kind!r}: evaluation measures no corruptions; for images "

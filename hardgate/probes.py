@@ -30,6 +30,8 @@ from hardgate import (
     training,
 )
 from hardgate.attacks import Attack
+from hardgate.certification import proofs
+from hardgate.certification.proofs import Bounding, Certification
 from hardgate.defenses import Standard
 from hardgate.evidence import outcomes, recomputation
 from hardgate.evidence.outcomes import Outcomes
@@ -41,7 +43,8 @@ from hardgate.threat import Threat
 from hardgate.training import Training
 
 CLEAN = "clean"
-Kind = Literal["clean", "attack", "curve", "corruptions", "diagnostics", "price"]
+CERTIFICATION = "certification"
+Kind = Literal["clean", "attack", "curve", "corruptions", "diagnostics", "price", "certification"]
 
 
 class Curve(Record):
@@ -80,6 +83,7 @@ class Evaluation(Record):
     curve: Curve
     diagnostics: PositiveInt  # samples for the signs of masked gradients
     price: PositiveInt  # samples on which an undefended twin is attacked, to price the defence
+    certification: Certification | None = None  # what is proven, for networks that can be bounded
     corruptions: CorruptionSweep | None = None  # images only
     fairness: Fairness | None = None  # tables only
 
@@ -121,6 +125,7 @@ class Found:
     measurements: dict[str, Measurement] = field(default_factory=dict)
     probabilities: Tensor | None = None  # (n, k) of the test split, or (m, k) of the attacked
     inputs: Tensor | None = None  # (m, ...), the worst inputs an attack found
+    proven: Tensor | None = None  # (m,), bool, of the first attacked samples
 
 
 def choose(test: Samples, count: int, *, seed: int) -> Tensor:
@@ -145,6 +150,8 @@ def plan(section: Evaluation, spec: InputSpec, threat: Threat) -> tuple[Probe, .
     rest: list[Kind] = ["price", "diagnostics", "curve"]
     if section.corruptions is not None:
         rest.append("corruptions")
+    if section.certification is not None:
+        rest.append("certification")
     return (
         *(Probe(kind="attack", name=attack.name) for attack in reversed(section.attacks)),
         *(Probe(kind=kind, name=kind) for kind in rest),
@@ -177,6 +184,8 @@ def measure(
             return Found(_diagnostics(section, subject))
         case "price":
             return Found(_price(section, subject, twin, checkpoint))
+        case "certification":
+            return _certification(section, subject)
 
 
 def gather(subject: Subject, found: Mapping[str, Found]) -> Outcomes:
@@ -206,7 +215,14 @@ def conclude(
     """Count over all probes.
 
     The outcomes have the last word on every number that can be made again from them.
+
+    Raises
+    ------
+    IntegrityError
+        If an attack breaks a sample that is certified.
     """
+    if CERTIFICATION in found and (proven := found[CERTIFICATION].proven) is not None:
+        proofs.confront(proven, subject.attacked[: len(proven)], gathered)
     measured = {name: value for part in found.values() for name, value in part.measurements.items()}
     classes = len(subject.spec.classes)
     measured |= recomputation.recompute(gathered, classes=classes)
@@ -296,6 +312,31 @@ def _corruptions(section: Evaluation, subject: Subject) -> dict[str, Measurement
             correct[name, severity] = predicted == labels
     clean = _predict(section, subject, images).argmax(1).numpy() == labels
     return quality.corruption(clean, correct, seed=subject.seed)
+
+
+def _certification(section: Evaluation, subject: Subject) -> Found:
+    certification = section.certification
+    if certification is None:
+        return Found()
+    chosen = subject.test.take(subject.attacked[: certification.samples])
+    inputs, labels = chosen.floats().to(subject.device), chosen.labels.to(subject.device)
+    size = section.batch_size
+    if isinstance(certification, Bounding):
+        found, proven = proofs.prove(
+            certification, subject.region, subject.model, inputs, labels, batch_size=size
+        )
+        return Found(found, proven=proven)
+    return Found(
+        proofs.vote(
+            certification,
+            subject.region,
+            subject.model,
+            inputs,
+            labels,
+            seed=subject.seed,
+            batch_size=size,
+        )
+    )
 
 
 def _diagnostics(section: Evaluation, subject: Subject) -> dict[str, Measurement]:

@@ -49,6 +49,15 @@ class Region(Protocol):
     def admits(self, perturbed: Tensor, clean: Tensor) -> Tensor:
         """Tell which inputs are admissible, shape ``(n,)``."""
 
+    def unit(self, clean: Tensor) -> Tensor:
+        """Give what the radius's unit is in each cell's own; 0 where nothing can move."""
+
+    def box(self, clean: Tensor) -> tuple[Tensor, Tensor]:
+        """Give the lowest and highest value of each cell: no admissible input lies outside.
+
+        What :meth:`admits` forgives as rounding lies inside.
+        """
+
     def scaled(self, factor: float) -> Self:
         """Give the region of the same constraints and ``factor`` times the radius."""
 
@@ -122,6 +131,18 @@ class ImageRegion:
         pixels = perturbed.flatten(1)
         inside = (pixels.amin(dim=1) >= -TOLERANCE) & (pixels.amax(dim=1) <= 1 + TOLERANCE)
         return inside & (size <= self.eps + TOLERANCE * max(1.0, self.eps))
+
+    def unit(self, clean: Tensor) -> Tensor:
+        """Give 1: pixels are measured as they are."""
+        return torch.ones_like(clean)
+
+    def box(self, clean: Tensor) -> tuple[Tensor, Tensor]:
+        """Give the box around the ball, cut off at 0 and 1."""
+        reach = self.eps + 2 * TOLERANCE * max(1.0, self.eps)  # once forgiven, once for rounding
+        return (
+            (clean - reach).clamp(-TOLERANCE, 1 + TOLERANCE),
+            (clean + reach).clamp(-TOLERANCE, 1 + TOLERANCE),
+        )
 
     def scaled(self, factor: float) -> Self:
         """Give the same ball with another radius."""
@@ -200,6 +221,23 @@ class TableRegion:
             length = rules.distances(perturbed.double(), clean.double()).squeeze(1)
             admitted &= length <= self.eps + TOLERANCE
         return admitted
+
+    def unit(self, clean: Tensor) -> Tensor:
+        """Give the standard deviations of movable columns."""
+        rules = self._rules(clean)
+        return (rules.scale * rules.movable).expand_as(clean)
+
+    def box(self, clean: Tensor) -> tuple[Tensor, Tensor]:
+        """Give the box that bounds and radius span; relations and integers only cut parts off it.
+
+        NaN where a cell is missing: it stays missing.
+        """
+        rules = self._rules(clean.double())
+        slack = TOLERANCE * rules.scale * rules.movable
+        lower, upper = rules.box(clean.double(), self.eps)
+        # Rounding keeps order, so what is not above a bound is not above the rounded one.
+        lower, upper = (lower - slack).to(clean), (upper + slack).to(clean)
+        return torch.where(rules.movable, lower, clean), torch.where(rules.movable, upper, clean)
 
     def scaled(self, factor: float) -> Self:
         """Give the same constraints with another radius."""

@@ -30,8 +30,10 @@ from hardgate import (
     records,
 )
 from hardgate.architectures import Architecture
+from hardgate.certification import intervals
 from hardgate.checkpoints import Checkpoint, Journey
 from hardgate.defenses import Defense
+from hardgate.defenses.recipe import Moment
 from hardgate.early_stopping import EarlyStopping
 from hardgate.errors import ContractError, ParamsError
 from hardgate.monitors import Epoch, Evaluated, Monitors, Stopped
@@ -63,14 +65,23 @@ class Training(Record):
     overfitting: Monitors
 
     def check(self, spec: InputSpec) -> None:
-        """Refuse an architecture or a score that is not for such data, with a ParamsError."""
-        with torch.random.fork_rng(devices=()):
-            self.architecture.build(spec)
+        """Refuse what is not for such data, or not for each other, with a ParamsError."""
+        kind = intervals.obstacle(self.untrained(spec))
+        if self.defense.certifies and kind is not None:
+            raise ParamsError(
+                f"training.defense.recipe = {self.defense.recipe!r}: layers of kind {kind} cannot "
+                "be bounded; choose another architecture, or the recipe pgd"
+            )
         if self.early_stopping.score == "auc" and len(spec.classes) != 2:
             raise ParamsError(
                 f"training.early_stopping.score: auc is for two classes and there are "
                 f"{len(spec.classes)}; choose accuracy or balanced_accuracy"
             )
+
+    def untrained(self, spec: InputSpec) -> torch.nn.Module:
+        """Build the network, to look at its layers."""
+        with torch.random.fork_rng(devices=()):
+            return self.architecture.build(spec)
 
 
 @dataclass(frozen=True)
@@ -157,6 +168,7 @@ class Run:
     def __post_init__(self) -> None:
         torch.manual_seed(self._derive("weights", 0))
         self.model = candidates.build(self.params.architecture, self.spec).to(self.device)
+        self.params.defense.prepare(self.model)
         self.best = candidates.state_of(self.model)
         self.descent = Descent(self.params.optimiser, self.model)
         self.class_weights = _class_weights(self.params, self.spec, self.corpus, self.device)
@@ -213,7 +225,8 @@ class Run:
         left = (self.params.epochs - latest.epoch) * latest.seconds
         seen = latest.evaluated
         robust = f", robust {seen.robust:.3f}" if seen and seen.robust is not None else ""
-        clean = f", held-out {seen.clean:.3f}{robust}" if seen else ""
+        proven = f", proven {seen.certified:.3f}" if seen and seen.certified is not None else ""
+        clean = f", held-out {seen.clean:.3f}{robust}{proven}" if seen else ""
         return f"loss {latest.loss:.4f}{clean}, {left:.0f} s left"
 
     def checkpoint(self, identity: str) -> Checkpoint:
@@ -263,6 +276,7 @@ class Run:
             self.corpus.labels[index].to(self.device),
             self.region if share == 1 else self.region.scaled(share),
             attacks,
+            moment=Moment(passed / self.params.epochs, share),
             class_weights=self.class_weights,
         )
         self.descent.forget()
@@ -280,6 +294,7 @@ class Run:
             self.region,
             self.watched,
             adversarial=self.params.defense.adversarial,
+            certifies=self.params.defense.certifies,
             device=self.device,
             generator=self._generator("evaluation", 0),  # the same starts for every epoch
         )

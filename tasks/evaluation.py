@@ -51,6 +51,7 @@ class Part(Record):
     measurements: dict[str, Measurement]
     answers: FileRecord | None  # safetensors with probabilities
     attacked: FileRecord | None
+    proven: FileRecord | None  # safetensors with one bool per sample
     seconds: float
 
 
@@ -82,6 +83,7 @@ def measure(
         measurements=found.measurements,
         answers=_keep_answers(params, probe, found),
         attacked=_keep_attacked(params, probe, subject, found),
+        proven=_keep_proven(params, found),
         seconds=time.monotonic() - started,
     )
 
@@ -154,12 +156,21 @@ def _keep_attacked(
     return _store.file(path)
 
 
+def _keep_proven(params: Params, found: Found) -> FileRecord | None:
+    if found.proven is None:
+        return None
+    path = _store.directory(params.model, STAGE) / "proven.safetensors"
+    tensors.write({"proven": found.proven}, path)
+    return _store.file(path)
+
+
 def _found(part: Part) -> Found:
     """Read back what a probe kept."""
     return Found(
         part.measurements,
         probabilities=_tensor(part.answers, "probabilities"),
         inputs=_tensor(part.attacked, "inputs"),
+        proven=_tensor(part.proven, "proven"),
     )
 
 

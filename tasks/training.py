@@ -25,6 +25,7 @@ COLUMNS = (
     "held_out_clean",
     "held_out_robust",
     "train_one_step",
+    "held_out_certified",
 )
 
 
@@ -78,7 +79,7 @@ def _write_history(history: Sequence[Epoch], path: Path) -> None:
     writer.writerow(COLUMNS)
     for epoch in history:
         seen = epoch.evaluated
-        scores = (seen.clean, seen.robust, seen.one_step) if seen else (None, None, None)
+        scores = (seen.clean, seen.robust, seen.one_step, seen.certified) if seen else (None,) * 4
         writer.writerow([epoch.epoch, epoch.loss, epoch.rate, epoch.eps, epoch.seconds, *scores])
     files.write_text(path, stream.getvalue())
 

@@ -1,6 +1,7 @@
 """Training recipes. To add one: write its file with ``loss``, then name it in the union below.
 
-Read ``standard.py``, then ``pgd.py``; the others depart from it in one line each.
+Read ``recipe.py``, ``standard.py``, then ``pgd.py``; the adversarial ones depart from it in one
+line each. ``bounds.py``, ``ibp.py`` and what follows from it train what can be proven.
 """
 
 from __future__ import annotations
@@ -9,12 +10,28 @@ from typing import Annotated
 
 from pydantic import Field
 
+from hardgate.defenses.crown_ibp import CrownIBP
 from hardgate.defenses.fgsm_rs import FGSMRS
+from hardgate.defenses.ibp import IBP
 from hardgate.defenses.mart import MART
+from hardgate.defenses.mtl_ibp import MTLIBP
 from hardgate.defenses.pgd import PGD
 from hardgate.defenses.standard import Standard
 from hardgate.defenses.trades import TRADES
 
-Defense = Annotated[Standard | FGSMRS | PGD | TRADES | MART, Field(discriminator="recipe")]
+Defense = Annotated[
+    Standard | FGSMRS | PGD | TRADES | MART | IBP | CrownIBP | MTLIBP,
+    Field(discriminator="recipe"),
+]
 
-__all__ = ["FGSMRS", "MART", "PGD", "TRADES", "Defense", "Standard"]
+__all__ = [
+    "FGSMRS",
+    "IBP",
+    "MART",
+    "MTLIBP",
+    "PGD",
+    "TRADES",
+    "CrownIBP",
+    "Defense",
+    "Standard",
+]

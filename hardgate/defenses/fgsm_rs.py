@@ -14,11 +14,12 @@ from torch import Tensor, nn
 
 from hardgate.attacks.ascent import frozen, gradient_of
 from hardgate.defenses.losses import cross_entropy, mean
-from hardgate.records import Radius, Record
+from hardgate.defenses.recipe import Moment, Recipe
+from hardgate.records import Radius
 from hardgate.region import Region
 
 
-class FGSMRS(Record):
+class FGSMRS(Recipe):
     """Cross-entropy on inputs one signed step away from a random start.
 
     The attack sees the model in evaluation mode, where the authors' code attacks in training mode:
@@ -37,6 +38,7 @@ class FGSMRS(Record):
         region: Region,
         generator: torch.Generator,
         *,
+        moment: Moment,  # noqa: ARG002  one interface for all recipes
         class_weights: Tensor | None = None,
     ) -> Tensor:
         """Give the batch's loss, a scalar with gradients to the model's weights."""
@@ -46,6 +48,10 @@ class FGSMRS(Record):
             step = region.step(gradient_of(loss, start), self.step_size)
             attacked = region.project(start + step, inputs)
         return mean(loss(attacked), labels, class_weights)
+
+    def passes(self, classes: int) -> int:  # noqa: ARG002  one interface for all recipes
+        """Count forward and backward passes per sample."""
+        return 4
 
 
 def scatter(inputs: Tensor, region: Region, generator: torch.Generator) -> Tensor:

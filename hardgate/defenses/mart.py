@@ -14,14 +14,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hardgate.defenses.losses import attacked, divergence, mean
-from hardgate.records import Radius, Record
+from hardgate.defenses.recipe import Moment, Recipe
+from hardgate.records import Radius
 from hardgate.region import Region
 
 # Keeps log(1 - p) finite when a wrong class reaches probability 1 in single precision.
 SMALLEST = 1e-6
 
 
-class MART(Record):
+class MART(Recipe):
     """Boosted cross-entropy on adversarial inputs plus a divergence weighted by doubt.
 
     The boost also punishes the likeliest wrong class; the divergence between clean and adversarial
@@ -43,6 +44,7 @@ class MART(Record):
         region: Region,
         generator: torch.Generator,
         *,
+        moment: Moment,  # noqa: ARG002  one interface for all recipes
         class_weights: Tensor | None = None,
     ) -> Tensor:
         """Give the batch's loss, a scalar with gradients to the model's weights."""
@@ -53,6 +55,10 @@ class MART(Record):
         doubt = 1 - _of_label(functional.softmax(clean, dim=1), labels)
         losses = boosted(adversarial, labels) + self.beta * doubt * divergence(adversarial, clean)
         return mean(losses, labels, class_weights)
+
+    def passes(self, classes: int) -> int:  # noqa: ARG002  one interface for all recipes
+        """Count forward and backward passes per sample."""
+        return 2 * self.steps + 4
 
 
 def boosted(logits: Tensor, labels: Tensor) -> Tensor:

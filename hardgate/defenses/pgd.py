@@ -13,11 +13,12 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from hardgate.defenses.losses import attacked, cross_entropy, mean
-from hardgate.records import Radius, Record
+from hardgate.defenses.recipe import Moment, Recipe
+from hardgate.records import Radius
 from hardgate.region import Region
 
 
-class PGD(Record):
+class PGD(Recipe):
     """Cross-entropy on adversarial inputs of ``steps`` ascents from a random start.
 
     The attack sees the model in evaluation mode; the loss itself is taken in training mode.
@@ -36,6 +37,7 @@ class PGD(Record):
         region: Region,
         generator: torch.Generator,
         *,
+        moment: Moment,  # noqa: ARG002  one interface for all recipes
         class_weights: Tensor | None = None,
     ) -> Tensor:
         """Give the batch's loss, a scalar with gradients to the model's weights."""
@@ -43,3 +45,7 @@ class PGD(Record):
             model, inputs, labels, region, generator, step_size=self.step_size, steps=self.steps
         )
         return mean(cross_entropy(model, labels)(found), labels, class_weights)
+
+    def passes(self, classes: int) -> int:  # noqa: ARG002  one interface for all recipes
+        """Count forward and backward passes per sample."""
+        return 2 * (self.steps + 1)

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from hardgate.defenses.losses import cross_entropy, mean
-from hardgate.records import Record
+from hardgate.defenses.recipe import Moment, Recipe
 from hardgate.region import Region
 
 
-class Standard(Record):
+class Standard(Recipe):
     """Cross-entropy on clean inputs."""
 
     recipe: Literal["standard"]
@@ -26,7 +26,12 @@ class Standard(Record):
         region: Region,  # noqa: ARG002  one interface for all recipes
         generator: torch.Generator,  # noqa: ARG002  one interface for all recipes
         *,
+        moment: Moment,  # noqa: ARG002  one interface for all recipes
         class_weights: Tensor | None = None,
     ) -> Tensor:
         """Give the batch's loss, a scalar with gradients to the model's weights."""
         return mean(cross_entropy(model, labels)(inputs), labels, class_weights)
+
+    def passes(self, classes: int) -> int:  # noqa: ARG002  one interface for all recipes
+        """Count forward and backward passes per sample."""
+        return 2

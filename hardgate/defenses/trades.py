@@ -15,11 +15,12 @@ from torch.nn import functional
 
 from hardgate.attacks.ascent import ascend, frozen
 from hardgate.defenses.losses import divergence, mean
-from hardgate.records import Radius, Record
+from hardgate.defenses.recipe import Moment, Recipe
+from hardgate.records import Radius
 from hardgate.region import Region
 
 
-class TRADES(Record):
+class TRADES(Recipe):
     """Cross-entropy on clean inputs plus ``beta`` times the divergence that an attack can cause.
 
     The attack climbs that divergence, with the model in evaluation mode as in the paper. It starts
@@ -41,6 +42,7 @@ class TRADES(Record):
         region: Region,
         generator: torch.Generator,
         *,
+        moment: Moment,  # noqa: ARG002  one interface for all recipes
         class_weights: Tensor | None = None,
     ) -> Tensor:
         """Give the batch's loss, a scalar with gradients to the model's weights."""
@@ -58,3 +60,7 @@ class TRADES(Record):
         natural = functional.cross_entropy(clean, labels, reduction="none")
         smooth = divergence(model(attacked), clean)
         return mean(natural + self.beta * smooth, labels, class_weights)
+
+    def passes(self, classes: int) -> int:  # noqa: ARG002  one interface for all recipes
+        """Count forward and backward passes per sample."""
+        return 1 + 2 * self.steps + 4  # the reference, the attack, and two with gradients

@@ -56,6 +56,7 @@ def test_scores_are_those_of_the_closed_form() -> None:
         REGION,
         Watched(held_out=samples, train=samples),
         adversarial=True,
+        certifies=True,
         device=torch.device("cpu"),
         generator=torch.Generator().manual_seed(0),
     )
@@ -63,6 +64,7 @@ def test_scores_are_those_of_the_closed_form() -> None:
     assert found.clean == 1.0
     assert found.robust == pytest.approx(81 / 101)
     assert found.one_step == pytest.approx(81 / 101)
+    assert found.certified == pytest.approx(81 / 101)
 
 
 def test_a_standard_recipe_is_spared_the_attacks_and_the_mode_is_restored() -> None:
@@ -73,10 +75,12 @@ def test_a_standard_recipe_is_spared_the_attacks_and_the_mode_is_restored() -> N
         REGION,
         Watched(held_out=ramp(), train=ramp()),
         adversarial=False,
+        certifies=False,
         device=torch.device("cpu"),
         generator=torch.Generator(),
     )
     assert (found.clean, found.robust, found.one_step) == (1.0, None, None)
+    assert found.certified is None
     assert found.deciding == 1.0
     assert model.training
 

@@ -282,8 +282,11 @@ ASKED = {
     "fairness": "{kind: fairness, column: %s, difference: demographic_parity, "
     "under_attack: false, bound: 0.1, min_samples: 9}",
     "corruption": "{kind: corruption, bound: 0.6, min_samples: 9}",
+    "certified": "{kind: certified, bound: 0.6, min_samples: 9}",
 }
 SWEEP = "{severities: [1], samples: 9}"
+PROOF = "{method: ibp, samples: 9}"
+VOTES = "{method: smoothing, samples: 9, sigma: 1, selection: 9, draws: 9, alpha: 0.1}"
 
 
 @pytest.mark.parametrize(
@@ -309,6 +312,14 @@ SWEEP = "{severities: [1], samples: 9}"
         (ASKED["fairness"] % "debt", {"fairness": FAIR}, PICTURES, "compares groups of nothing"),
         (ASKED["corruption"], {}, PICTURES, "promotion.gates.2.kind = 'corruption': evaluation"),
         (ASKED["corruption"], {"corruptions": SWEEP}, BORROWERS, "for a table remove the gate"),
+        (
+            ASKED["certified"],
+            {"certification": "null"},
+            PICTURES,
+            "evaluation proves nothing about",
+        ),
+        (ASKED["certified"], {"certification": VOTES}, PICTURES, "method ibp or crown-ibp"),
+        (ASKED["certified"], {"certification": PROOF}, BORROWERS, None),
         (ASKED["robust_auc"] % "worst_case", {}, BORROWERS, None),
         (ASKED["robust_auc"] % "constrained-search", {}, BORROWERS, None),
         (ASKED["fairness"] % "debt", {"fairness": FAIR}, BORROWERS, None),

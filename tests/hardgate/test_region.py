@@ -151,6 +151,45 @@ def test_what_is_admitted_breaks_nothing(situation: Situation) -> None:
             assert not good or breaks(setting, spec, row, moved) == ""
 
 
+@settings(max_examples=60, deadline=None)
+@given(situations())
+def test_no_admissible_row_lies_outside_the_box(situation: Situation) -> None:
+    setting, spec, clean, perturbed = situation
+    allowed = region.build(setting, spec)
+    lower, upper = allowed.box(clean)
+    for rows_ in (clean, allowed.repair(perturbed, clean), lower, upper):
+        admitted = allowed.admits(rows_, clean).unsqueeze(1) & ~rows_.isnan()
+        assert not (admitted & ((rows_ < lower) | (rows_ > upper))).any()
+    fixed = torch.tensor([column.name not in setting.columns for column in spec.columns])
+    torch.testing.assert_close(lower[:, fixed], clean[:, fixed], rtol=0, atol=0, equal_nan=True)
+    torch.testing.assert_close(upper[:, fixed], clean[:, fixed], rtol=0, atol=0, equal_nan=True)
+    assert (lower.isnan() == clean.isnan()).all()
+
+
+def test_the_box_of_rows_ends_where_bound_direction_or_radius_do() -> None:
+    spec = table(column("a", scale=2.0), column("b"), column("c"))
+    free = {"a": {}, "b": {"direction": "up"}, "c": {"min": 0.8}}
+    allowed = region.build(threat(columns=free), spec)
+    lower, upper = allowed.box(rows([1.0, 1.0, 1.0]))
+    torch.testing.assert_close(lower, rows([0.0, 1.0, 0.8]), atol=1e-5, rtol=0)
+    torch.testing.assert_close(upper, rows([2.0, 1.5, 1.5]), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("norm", ["Linf", "L2"])
+def test_the_box_of_images_ends_at_the_ball_and_at_the_pixel_range(norm: str) -> None:
+    allowed = region.build(threat(norm=norm, eps=0.3), IMAGES)
+    clean = torch.tensor([0.0, 0.1, 0.5, 1.0]).repeat(4).view(1, 1, 4, 4)
+    lower, upper = allowed.box(clean)
+    ends = torch.tensor([0.0, 0.0, 0.2, 0.7]), torch.tensor([0.3, 0.4, 0.8, 1.0])
+    torch.testing.assert_close(lower[0, 0, 0], ends[0], atol=1e-5, rtol=0)
+    torch.testing.assert_close(upper[0, 0, 0], ends[1], atol=1e-5, rtol=0)
+    # What passes for admissible by rounding is inside as well.
+    edge = (clean + 0.3 + 9e-7).clamp(max=1 + 9e-7)
+    if norm == "Linf":
+        assert allowed.admits(edge, clean).all()
+    assert (edge <= upper).all()
+
+
 @settings(max_examples=50, deadline=None)
 @given(situations())
 def test_the_clean_row_is_always_admissible_and_repair_leaves_it(situation: Situation) -> None:

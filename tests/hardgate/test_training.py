@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 
 from hardgate import early_stopping, progress, region, training
+from hardgate.defenses import Standard
+from hardgate.defenses.recipe import Moment
 from hardgate.errors import ContractError, IntegrityError, ParamsError
 from hardgate.monitors import Evaluated
 from hardgate.records import Column, ColumnType, ImageInput, TableInput
@@ -129,6 +131,7 @@ def robust(fitted: Fitted) -> float:
         REGION,
         early_stopping.Watched(HELD_OUT, HELD_OUT),
         adversarial=True,
+        certifies=False,
         device=CPU,
         generator=torch.Generator().manual_seed(0),
     )
@@ -186,9 +189,10 @@ def interrupt(params: Training, checkpoint: Path, *, after: int) -> None:
         {},
         {"optimiser": {"name": "sgd", "rate": 0.1}, "schedule": {"name": "cosine"}},
         {"defense": {**PGD, "recipe": "trades", "beta": 2.0}, "warmup_epochs": 4},
+        {"defense": {"recipe": "crown-ibp", "kappa": 0.2, "beta": 0.5}, "warmup_epochs": 4},
         {"early_stopping": {**section().early_stopping.model_dump(), "every": 3}},
     ],
-    ids=["adam", "sgd", "trades with warm-up", "every third epoch"],
+    ids=["adam", "sgd", "trades with warm-up", "crown-ibp with warm-up", "every third epoch"],
 )
 def test_an_interrupted_run_ends_as_if_it_had_not_been(
     tmp_path: Path, changes: dict[str, Any]
@@ -446,3 +450,40 @@ def test_auc_is_for_two_classes(tmp_path: Path) -> None:
     watching = {**section().early_stopping.model_dump(), "score": "auc"}
     with pytest.raises(ParamsError, match="auc is for two classes and there are 3"):
         fit(section(early_stopping=watching), tmp_path / "a", spec=three)
+
+
+IBP = {"recipe": "ibp", "kappa": 0.0}
+
+
+def test_a_certified_recipe_is_watched_by_what_it_proves_and_keeps_the_best(tmp_path: Path) -> None:
+    fitted = fit(section(defense=IBP, epochs=6, warmup_epochs=3), tmp_path / "a")
+    proven = [epoch.evaluated.certified for epoch in fitted.history if epoch.evaluated]
+    assert all(share is not None for share in proven)
+    best = fitted.history[fitted.best_epoch - 1].evaluated
+    assert best is not None
+    assert best.certified == best.deciding == max(share or 0.0 for share in proven) > 0.7
+
+
+def test_recipes_are_told_how_far_training_and_radius_have_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = []
+    original = Standard.loss
+
+    def spy(self: Standard, *arguments: Any, moment: Moment, **keywords: Any) -> Any:
+        told.append(moment)
+        return original(self, *arguments, moment=moment, **keywords)
+
+    monkeypatch.setattr(Standard, "loss", spy)
+    fit(section(defense=STANDARD, epochs=4, warmup_epochs=2), tmp_path / "a")
+    progress_, ramps = [m.progress for m in told], [m.ramp for m in told]
+    assert progress_ == sorted(progress_)
+    assert 0 < progress_[0] < 0.1 and 0.9 < progress_[-1] < 1
+    assert ramps == pytest.approx([min(1.0, 2 * share) for share in progress_])
+
+
+def test_a_network_that_cannot_be_bounded_is_refused_for_a_certified_recipe() -> None:
+    transformer = {"name": "ft-transformer"}
+    section(architecture=transformer).check(TABLE)
+    with pytest.raises(ParamsError, match="'ibp': layers of kind Tokenizer cannot be bounded"):
+        section(architecture=transformer, defense=IBP).check(TABLE)

@@ -1,0 +1,66 @@
+"""Certified training on CROWN's margins while the radius grows, with interval bounds inside.
+
+Zhang, Chen, Xiao, Gowal, Stanforth, Li, Boning and Hsieh (2020), "Towards stable and efficient
+training of verifiably robust neural networks", arXiv:1906.06316.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from hardgate.certification.margins import differences
+from hardgate.certification.relaxations import bounded_below
+from hardgate.defenses.bounds import Stretch, blend, bounded, calm, entropy, worst
+from hardgate.defenses.losses import mean
+from hardgate.defenses.recipe import Moment, Recipe
+from hardgate.records import Rate
+from hardgate.region import Region
+
+
+class CrownIBP(Recipe):
+    """As IBP, with margins that go over from CROWN's to the intervals' as the radius grows.
+
+    ``beta`` is CROWN's share at the full radius, ``kappa`` the clean loss's. CROWN's bounds are
+    the tighter ones while the network is young; in the end the plain intervals train it better.
+    """
+
+    recipe: Literal["crown-ibp"]
+    kappa: Rate
+    beta: Rate
+    stretch: Stretch = 1.0
+    adversarial: ClassVar[bool] = True
+    certifies: ClassVar[bool] = True
+
+    def prepare(self, model: nn.Module) -> None:
+        """Draw weights whose boxes keep their size."""
+        calm(model)
+
+    def loss(
+        self,
+        model: nn.Module,
+        inputs: Tensor,
+        labels: Tensor,
+        region: Region,
+        generator: torch.Generator,  # noqa: ARG002  one interface for all recipes
+        *,
+        moment: Moment,
+        class_weights: Tensor | None = None,
+    ) -> Tensor:
+        """Give the batch's loss, a scalar with gradients to the model's weights."""
+        kappa, beta = (blend(1.0, last, moment.ramp) for last in (self.kappa, self.beta))
+        steps = bounded(model, inputs, region, stretch=self.stretch)
+        logits = worst(steps, labels, "ibp")
+        if beta > 0:
+            rows = differences(labels, logits.shape[1]).to(logits)
+            logits = (1 - beta) * logits - beta * bounded_below(steps, rows)
+        losses = (1 - kappa) * entropy(logits, labels)
+        if kappa > 0:
+            losses = losses + kappa * entropy(model(inputs), labels)
+        return mean(losses, labels, class_weights)
+
+    def passes(self, classes: int) -> int:
+        """Count forward and backward passes per sample; CROWN goes back once per class."""
+        return 4 + (2 if self.kappa else 0) + (2 * classes if self.beta else 0)

@@ -1,0 +1,60 @@
+"""Certified training on interval bounds: robustness that no attack can take away.
+
+Gowal, Dvijotham, Stanforth, Bunel, Qin, Uesato, Arandjelovic, Mann and Kohli (2018), "On the
+effectiveness of interval bound propagation for training verifiably robust models",
+arXiv:1810.12715. Needs ``training.warmup_epochs``: at the full radius from the start, bounds say
+nothing and there is nothing to learn.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from hardgate.defenses.bounds import Stretch, blend, bounded, calm, entropy, worst
+from hardgate.defenses.losses import mean
+from hardgate.defenses.recipe import Moment, Recipe
+from hardgate.records import Rate
+from hardgate.region import Region
+
+
+class IBP(Recipe):
+    """Cross-entropy of the worst logits, and ``kappa`` of the clean ones.
+
+    The clean share falls from 1 to ``kappa`` while the radius grows.
+    """
+
+    recipe: Literal["ibp"]
+    kappa: Rate
+    stretch: Stretch = 1.0
+    adversarial: ClassVar[bool] = True
+    certifies: ClassVar[bool] = True
+
+    def prepare(self, model: nn.Module) -> None:
+        """Draw weights whose boxes keep their size."""
+        calm(model)
+
+    def loss(
+        self,
+        model: nn.Module,
+        inputs: Tensor,
+        labels: Tensor,
+        region: Region,
+        generator: torch.Generator,  # noqa: ARG002  one interface for all recipes
+        *,
+        moment: Moment,
+        class_weights: Tensor | None = None,
+    ) -> Tensor:
+        """Give the batch's loss, a scalar with gradients to the model's weights."""
+        kappa = blend(1.0, self.kappa, moment.ramp)
+        steps = bounded(model, inputs, region, stretch=self.stretch)
+        losses = (1 - kappa) * entropy(worst(steps, labels, "ibp"), labels)
+        if kappa > 0:
+            losses = losses + kappa * entropy(model(inputs), labels)
+        return mean(losses, labels, class_weights)
+
+    def passes(self, classes: int) -> int:  # noqa: ARG002  one interface for all recipes
+        """Count forward and backward passes per sample."""
+        return 4 + (2 if self.kappa else 0)
