@@ -1,8 +1,9 @@
 """Evasion attacks. To add one: write its file, then name it in the union below.
 
 Reading order: :mod:`~hardgate.attacks.ascent` (the inner loop), :mod:`~hardgate.attacks.images`
-(torchattacks), :mod:`~hardgate.attacks.constrained_pgd` and
-:mod:`~hardgate.attacks.constrained_search` (tables, our own). Every member has
+(torchattacks), :mod:`~hardgate.attacks.apgd` and :mod:`~hardgate.attacks.square` (our own),
+:mod:`~hardgate.attacks.constrained_pgd` and :mod:`~hardgate.attacks.constrained_search` (tables,
+our own). Every member has
 
 ``check(spec, threat)``
     a ParamsError when the attack is not made for that data or threat;
@@ -16,17 +17,36 @@ from typing import Annotated
 
 from pydantic import Field
 
+from hardgate.attacks.apgd import APGDCE, APGDDLR, APGDT
 from hardgate.attacks.constrained_pgd import ConstrainedPGD
 from hardgate.attacks.constrained_search import ConstrainedSearch
-from hardgate.attacks.images import APGDCE, APGDT, FGSM, PGD, Square
+from hardgate.attacks.images import (
+    FGSM,
+    PGD,
+    TorchattacksAPGDCE,
+    TorchattacksAPGDT,
+    TorchattacksSquare,
+)
+from hardgate.attacks.square import Square
 
 Attack = Annotated[
-    FGSM | PGD | APGDCE | APGDT | Square | ConstrainedPGD | ConstrainedSearch,
+    FGSM
+    | PGD
+    | APGDCE
+    | APGDDLR
+    | APGDT
+    | Square
+    | TorchattacksAPGDCE
+    | TorchattacksAPGDT
+    | TorchattacksSquare
+    | ConstrainedPGD
+    | ConstrainedSearch,
     Field(discriminator="name"),
 ]
 
 __all__ = [
     "APGDCE",
+    "APGDDLR",
     "APGDT",
     "FGSM",
     "PGD",
@@ -34,4 +54,7 @@ __all__ = [
     "ConstrainedPGD",
     "ConstrainedSearch",
     "Square",
+    "TorchattacksAPGDCE",
+    "TorchattacksAPGDT",
+    "TorchattacksSquare",
 ]
