@@ -116,7 +116,9 @@ def test_the_best_attempt_reaches_the_closed_form(classes: int, norm: str) -> No
     reached = margin(model(found), labels)
     stands = optimum > 0  # the others are left as soon as they are broken
     assert 5 < stands.sum() < 40
-    assert ((start - reached) > 0.99 * (start - optimum))[stands].all()
+    assert (reached >= optimum - 1e-5).all()
+    if classes < losses.TARGETED_RATIO_CLASSES:  # the highest ratio is not the lowest margin
+        assert ((start - reached) > 0.99 * (start - optimum))[stands].all()
     assert (reached[~stands & (optimum < -1e-5)] < 0).all()
 
 

@@ -16,7 +16,7 @@ TARGETS = torch.tensor([2, 3])
 
 
 def numbers(*values: float) -> Tensor:
-    return torch.tensor(values)
+    return torch.tensor(values, dtype=torch.float32)
 
 
 def test_margins_rise_towards_a_mistake() -> None:
