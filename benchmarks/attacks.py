@@ -1,9 +1,9 @@
 """Our attack suite beside its peers': ``python benchmarks/attacks.py`` (``--quick`` in 5 minutes).
 
-The same adversarially trained network and the same test images for all: ours in report mode (the
-ladder of ``params.yaml``) and in gate mode (a sequential test against the gate's bound),
-torchattacks' AutoAttack, the original AutoAttack (pyautoattack) and ART's. One thread each. Prints
-robust accuracy, wall seconds and processor seconds; the last line is one JSON object.
+The same adversarially trained network and the same test images for all: ours in report mode
+(:data:`LADDER`) and in gate mode (a sequential test against the gate's bound), torchattacks'
+AutoAttack, the original AutoAttack (pyautoattack) and ART's. One thread each. Prints robust
+accuracy, wall seconds and processor seconds; the last line is one JSON object.
 
 Ratios are of processor seconds: on a machine with other work they stay the same, while wall
 seconds do not. Peers come from the dependency group ``bench``; one that is missing is said to be.
@@ -29,11 +29,20 @@ import torch
 from torch import Tensor, nn
 
 from hardgate import candidates, cascade, params, region, samples, splits
+from hardgate.attacks import APGDCE, APGDT, Cascade, Square
 from hardgate.params import Params
-from hardgate.sequential import Plan
 
 ROOT = Path(__file__).resolve().parents[1]
 QUICK = 100  # images
+LADDER = Cascade(
+    name="cascade",
+    rungs=(
+        APGDCE(name="apgd-ce", steps=50, restarts=1),
+        Square(name="square", restarts=1, queries=1500),
+        APGDT(name="apgd-t", steps=20, targets=9),
+    ),
+)
+ALPHA = 0.05
 
 
 @dataclass(frozen=True)
@@ -78,7 +87,7 @@ def report(settings: Params, model: nn.Module, images: Tensor, labels: Tensor) -
 
 def _worst(settings: Params, model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
     return cascade.measure(
-        settings.evaluation.attacks,
+        LADDER,
         settings.threat,
         region.ImageRegion(settings.threat.norm, settings.threat.eps),
         model,
@@ -86,7 +95,7 @@ def _worst(settings: Params, model: nn.Module, images: Tensor, labels: Tensor) -
         labels,
         seed=settings.seed,
         batch_size=len(images),
-    ).adversarial
+    ).worst.adversarial
 
 
 def gate(settings: Params, model: nn.Module, images: Tensor, labels: Tensor) -> tuple[Row, str]:
@@ -94,17 +103,19 @@ def gate(settings: Params, model: nn.Module, images: Tensor, labels: Tensor) -> 
     bound = next(g.bound for g in settings.promotion.gates if g.kind == "robust_accuracy")
     wall, processor = time.perf_counter(), time.process_time()
     found = cascade.judge(
-        settings.evaluation.attacks,
+        LADDER,
         settings.threat,
         region.ImageRegion(settings.threat.norm, settings.threat.eps),
         model,
         images,
         labels,
-        plan=Plan(bound=bound, alpha=0.05),
+        bound=bound,
+        alpha=ALPHA,
         seed=settings.seed,
     )
     wall, processor = time.perf_counter() - wall, time.process_time() - processor
-    return Row("gate", found.accuracy, wall, processor, found.samples), found.verdict
+    verdict = {True: "passes", False: "fails", None: "not sure"}[found.passes]
+    return Row("gate", found.successes / found.seen, wall, processor, found.seen), verdict
 
 
 def torchattacks_suite(model: nn.Module, images: Tensor, labels: Tensor, eps: float) -> Tensor:

@@ -12,6 +12,8 @@ name                                   meaning
 ``robust/<attack>/<metric>``           under one attack
 ``robust/worst_case/<metric>``         per sample, the worst that any attack found
 ``attack_success/<attack>``            share of originally correct inputs that the attack flips
+``added/<attack>``                     share of all samples that fell to this rung of a cascade
+                                       after they had survived those before it
 ``curve/<factor>/accuracy``            worst case at ``factor`` times the threat's eps
 ``certified/accuracy``                 share proven correct against every input in the ball
 ``diagnostics/<sign>``                 a sign of masked gradients, see :data:`Sign`
@@ -81,6 +83,11 @@ def robust(attack: str, metric: Metric) -> str:
 def attack_success(attack: str) -> str:
     """Name the share of originally correct inputs that the attack flips."""
     return f"attack_success/{word(attack)}"
+
+
+def added(rung: str) -> str:
+    """Name the share of samples that fell to a rung of a cascade, and to none before it."""
+    return f"added/{word(rung)}"
 
 
 def curve(factor: float) -> str:

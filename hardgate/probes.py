@@ -18,6 +18,7 @@ from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from hardgate import (
+    cascade,
     corruptions,
     diagnostics,
     fairness,
@@ -29,7 +30,7 @@ from hardgate import (
     statistics,
     training,
 )
-from hardgate.attacks import Attack
+from hardgate.attacks import Attack, Cascade
 from hardgate.defenses import Standard
 from hardgate.evidence import outcomes, recomputation
 from hardgate.evidence.outcomes import Outcomes
@@ -167,6 +168,8 @@ def measure(
             return _clean(section, subject)
         case "attack":
             attack = next(attack for attack in section.attacks if attack.name == probe.name)
+            if isinstance(attack, Cascade):
+                return _cascade(attack, section, subject)
             found = _attack(attack, section, subject, subject.attacked)
             return Found(inputs=found.adversarial, probabilities=found.probabilities)
         case "curve":
@@ -263,6 +266,25 @@ def _attack(
         seed=subject.seed,
         batch_size=section.batch_size,
         attack_all=isinstance(subject.spec, TableInput),  # for the AUC, which ranks all rows
+    )
+
+
+def _cascade(ladder: Cascade, section: Evaluation, subject: Subject) -> Found:
+    chosen = subject.test.take(subject.attacked)
+    found = cascade.measure(
+        ladder,
+        subject.threat,
+        subject.region,
+        subject.model,
+        chosen.floats().to(subject.device),
+        chosen.labels.to(subject.device),
+        seed=subject.seed,
+        batch_size=section.batch_size,
+    )
+    return Found(
+        found.added(),
+        inputs=found.worst.adversarial,
+        probabilities=found.worst.probabilities,
     )
 
 

@@ -96,9 +96,7 @@ class Test:
             or self.seen - self.successes > self.samples - self.required
         ):
             passes = False  # what is left cannot be enough
-        elif self.successes >= self.required:
-            passes = True
-        elif self._enough.capital >= 1 / self.alpha:
+        elif self.successes >= self.required or self._enough.capital >= 1 / self.alpha:
             passes = True
         elif self._too_few.capital >= 1 / self.alpha:
             passes = False

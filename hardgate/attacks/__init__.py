@@ -3,7 +3,7 @@
 Reading order: :mod:`~hardgate.attacks.ascent` (the inner loop), :mod:`~hardgate.attacks.images`
 (torchattacks), :mod:`~hardgate.attacks.apgd` and :mod:`~hardgate.attacks.square` (our own),
 :mod:`~hardgate.attacks.constrained_pgd` and :mod:`~hardgate.attacks.constrained_search` (tables,
-our own). Every member has
+our own), :mod:`~hardgate.attacks.cascade` (several as one). Every member has
 
 ``check(spec, threat)``
     a ParamsError when the attack is not made for that data or threat;
@@ -13,11 +13,13 @@ our own). Every member has
     the same search for ``factor`` times the radius.
 """
 
+from collections.abc import Iterable
 from typing import Annotated
 
 from pydantic import Field
 
 from hardgate.attacks.apgd import APGDCE, APGDDLR, APGDT
+from hardgate.attacks.cascade import Cascade
 from hardgate.attacks.constrained_pgd import ConstrainedPGD
 from hardgate.attacks.constrained_search import ConstrainedSearch
 from hardgate.attacks.images import (
@@ -39,10 +41,21 @@ Attack = Annotated[
     | TorchattacksAPGDCE
     | TorchattacksAPGDT
     | TorchattacksSquare
+    | Cascade
     | ConstrainedPGD
     | ConstrainedSearch,
     Field(discriminator="name"),
 ]
+
+
+def flat(attacks: Iterable[Attack]) -> tuple[Attack, ...]:
+    """List attacks, with the rungs of a cascade in its place."""
+    return tuple(
+        inner
+        for attack in attacks
+        for inner in (attack.rungs if isinstance(attack, Cascade) else (attack,))
+    )
+
 
 __all__ = [
     "APGDCE",
@@ -51,10 +64,12 @@ __all__ = [
     "FGSM",
     "PGD",
     "Attack",
+    "Cascade",
     "ConstrainedPGD",
     "ConstrainedSearch",
     "Square",
     "TorchattacksAPGDCE",
     "TorchattacksAPGDT",
     "TorchattacksSquare",
+    "flat",
 ]

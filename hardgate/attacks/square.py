@@ -36,25 +36,32 @@ ROWS_CUDA = 8192
 
 
 class Square(OnImages):
-    """Random search with squares; asks ``threat.queries`` times per image at most."""
+    """Random search with squares; asks ``queries`` times per image at most.
+
+    Without ``queries`` it asks as often as the threat's attacker could. An evaluation of a
+    white-box threat may ask more: it looks for the worst case, not for what that attacker can see.
+    """
 
     access: ClassVar[Access] = "black-box"
     name: Literal["square"]
     restarts: PositiveInt
+    queries: PositiveInt | None = None
 
     def check(self, spec: InputSpec, threat: Threat) -> None:
         """Refuse also a budget too small to search, and shapes the L2 patches do not fit."""
         super().check(spec, threat)
         if threat.norm == "L2":
-            self._in_l2().check(spec, threat)
+            queries = self.queries or threat.queries
+            self._in_l2().check(spec, threat.model_copy(update={"queries": queries}))
         self._steps(threat)
 
     def _steps(self, threat: Threat) -> int:
         """Share out the budget: each restart begins with one query of its stripes."""
-        steps = threat.queries // self.restarts - 1
+        queries = self.queries or threat.queries
+        steps = queries // self.restarts - 1
         if steps < 1:
             raise ParamsError(
-                f"square: {threat.queries} queries (threat.queries) are too few for "
+                f"square: {queries} queries (threat.queries, or its own) are too few for "
                 f"{self.restarts} restarts; at least {2 * self.restarts} are needed"
             )
         return steps
@@ -75,6 +82,7 @@ class Square(OnImages):
         """Keep the worst of all restarts per image; only survivors see the next restart."""
         if region.norm == "L2":
             attack = self._in_l2()
+            threat = threat.model_copy(update={"queries": self.queries or threat.queries})
             return attack.perturb(model, inputs, labels, threat, region, generator=generator)
         worst = inputs.clone()
         margins = inputs.new_full((len(inputs),), torch.inf)
