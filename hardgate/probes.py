@@ -22,6 +22,7 @@ from hardgate import (
     corruptions,
     diagnostics,
     fairness,
+    known_answers,
     measurements,
     progress,
     quality,
@@ -322,7 +323,8 @@ def _corruptions(section: Evaluation, subject: Subject) -> dict[str, Measurement
 
 def _diagnostics(section: Evaluation, subject: Subject) -> dict[str, Measurement]:
     chosen = subject.test.take(subject.attacked[: section.diagnostics])
-    return diagnostics.measure(
+    found = known_answers.measure(section.attacks, subject.spec, subject.threat)
+    return found | diagnostics.measure(
         section.attacks,
         subject.threat,
         subject.region,
