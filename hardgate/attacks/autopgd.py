@@ -146,6 +146,8 @@ class _Attempts:
 
     def shrink(self, keep: Tensor) -> None:
         """Keep some rows only."""
+        if bool(keep.all()):
+            return
         for field in fields(self):
             setattr(self, field.name, getattr(self, field.name)[keep])
 
