@@ -29,7 +29,7 @@ import torch
 from torch import Tensor, nn
 
 from hardgate import candidates, cascade, params, region, samples, splits
-from hardgate.attacks import APGDCE, APGDT, Cascade, Square
+from hardgate.attacks import APGDCE, APGDT, Cascade, Relay
 from hardgate.params import Params
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -38,8 +38,8 @@ LADDER = Cascade(
     name="cascade",
     rungs=(
         APGDCE(name="apgd-ce", steps=50, restarts=1),
-        Square(name="square", restarts=1, queries=1500),
-        APGDT(name="apgd-t", steps=20, targets=9),
+        Relay(name="relay", queries=500, steps=25, rounds=2),
+        APGDT(name="apgd-t", steps=15, targets=9),
     ),
 )
 ALPHA = 0.05

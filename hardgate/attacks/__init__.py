@@ -29,6 +29,7 @@ from hardgate.attacks.images import (
     TorchattacksAPGDT,
     TorchattacksSquare,
 )
+from hardgate.attacks.relay import Relay
 from hardgate.attacks.square import Square
 
 Attack = Annotated[
@@ -38,6 +39,7 @@ Attack = Annotated[
     | APGDDLR
     | APGDT
     | Square
+    | Relay
     | TorchattacksAPGDCE
     | TorchattacksAPGDT
     | TorchattacksSquare
@@ -67,6 +69,7 @@ __all__ = [
     "Cascade",
     "ConstrainedPGD",
     "ConstrainedSearch",
+    "Relay",
     "Square",
     "TorchattacksAPGDCE",
     "TorchattacksAPGDT",

@@ -42,6 +42,7 @@ def search(
     loss: Loss,
     steps: int,
     generator: torch.Generator,
+    starts: Tensor | None = None,
 ) -> Tensor:
     """Climb a loss from a random start once per aim, until the model errs.
 
@@ -54,6 +55,8 @@ def search(
         targets ignores their values and takes the columns as restarts.
     steps
         Forward and backward passes per attempt; one more forward pass follows.
+    starts
+        Where to start instead, in the region, shape ``(n, ...)``.
 
     Returns
     -------
@@ -66,7 +69,7 @@ def search(
     targets = aims.t().flatten()
     while len(owners):
         now = owners[:rows]
-        start = region.start(clean[now], generator)
+        start = region.start(clean[now], generator) if starts is None else starts[now]
         attempts = _Attempts.begin(now, clean[now], labels[now], targets[:rows], start, region)
         _climb(model, attempts, found, region, loss=loss, steps=steps)
         left = ~found.broken[owners]

@@ -22,6 +22,7 @@ from hardgate.attacks.images import (
     TorchattacksSquare,
 )
 from hardgate.attacks.on_images import OnImages
+from hardgate.attacks.relay import Relay
 from hardgate.attacks.square import Square
 from hardgate.records import InputSpec
 from hardgate.region import Region
@@ -34,6 +35,7 @@ Rung = Annotated[
     | APGDDLR
     | APGDT
     | Square
+    | Relay
     | TorchattacksAPGDCE
     | TorchattacksAPGDT
     | TorchattacksSquare,

@@ -90,7 +90,7 @@ class Square(OnImages):
             for _ in range(self.restarts):
                 left = (margins > 0).nonzero().flatten()
                 for rows in torch.split(left, ROWS_CUDA if inputs.is_cuda else ROWS):
-                    search = _Search(model, inputs[rows], labels[rows], region.eps, generator)
+                    search = Search(model, inputs[rows], labels[rows], region.eps, generator)
                     search.run(self._steps(threat))
                     better = search.margins < margins[rows]
                     worst[rows[better]] = search.worst[better]
@@ -98,8 +98,8 @@ class Square(OnImages):
         return region.repair(worst, inputs)
 
 
-class _Search:
-    """One restart on a batch of images."""
+class Search:
+    """One search on a batch of images, in a Linf ball; begins with stripes unless told where."""
 
     def __init__(
         self,
@@ -108,13 +108,17 @@ class _Search:
         labels: Tensor,
         eps: float,
         generator: torch.Generator,
+        start: Tensor | None = None,
     ) -> None:
         self.model, self.generator = model, generator
         self.low, self.high = (clean - eps).clamp_(min=0), (clean + eps).clamp_(max=1)
         self.labels = labels
         self.rows = torch.arange(len(clean), device=clean.device)  # those still searched
-        stripes = self._signs(*clean.shape[:2], 1, clean.shape[3])
-        self.image = torch.where(stripes, self.high, self.low)
+        if start is None:
+            stripes = self._signs(*clean.shape[:2], 1, clean.shape[3])
+            self.image = torch.where(stripes, self.high, self.low)
+        else:
+            self.image = start.clone()
         self.worst = self.image.clone()
         self.margins = margin(model(self.image), labels)
         self.margin = self.margins

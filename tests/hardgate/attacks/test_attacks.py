@@ -27,6 +27,7 @@ SETTINGS: dict[str, dict[str, object]] = {
     "apgd-t": {"steps": 10, "targets": 3},
     "apgd-dlr": {"steps": 15, "restarts": 2},
     "square": {"restarts": 2},
+    "relay": {"queries": 20, "steps": 5, "rounds": 2},
     "cascade": {"rungs": [{"name": "fgsm"}, {"name": "apgd-ce", "steps": 5, "restarts": 1}]},
     "torchattacks-apgd-ce": {"steps": 15, "restarts": 2},
     "torchattacks-apgd-t": {"steps": 10, "targets": 3},
