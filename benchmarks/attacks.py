@@ -71,7 +71,12 @@ def load(directory: Path, count: int) -> tuple[Params, nn.Module, Tensor, Tensor
 def timed(name: str, model: nn.Module, labels: Tensor, run: Callable[[], Tensor]) -> Row:
     """Run a suite that gives adversarial images, and count with the model itself."""
     wall, processor = time.perf_counter(), time.process_time()
-    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+    quiet = io.StringIO()  # progress bars
+    with (
+        contextlib.redirect_stdout(quiet),
+        contextlib.redirect_stderr(quiet),
+        warnings.catch_warnings(),
+    ):
         warnings.simplefilter("ignore")
         found = run()
     wall, processor = time.perf_counter() - wall, time.process_time() - processor
@@ -160,8 +165,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path, default=ROOT / "runs/mnist/training/model")
     parser.add_argument("--samples", type=int, default=1000)
-    parser.add_argument("--quick", action="store_true", help=f"{QUICK} images")
-    parser.add_argument("--peers", default=",".join(PEERS), help="comma-separated, or nothing")
+    parser.add_argument("--quick", action="store_true", help=f"{QUICK} images, without ART's")
+    parser.add_argument("--peers", help="comma-separated; all when not given")
     arguments = parser.parse_args()
     if not (arguments.model / "weights.safetensors").exists():
         parser.error(f"no model in {arguments.model}; make one with: hardgate harden mnist")
@@ -174,7 +179,10 @@ def main() -> None:
     gated, verdict = gate(settings, model, images, labels)
     rows.append(show(gated))
     missing = []
-    for name in filter(None, arguments.peers.split(",")):
+    peers = [name for name in PEERS if not (arguments.quick and name == "art")]
+    if arguments.peers is not None:
+        peers = [name for name in arguments.peers.split(",") if name]
+    for name in peers:
         suite = PEERS[name]
         try:
             rows.append(
