@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hardgate import measurements, robustness, statistics
-from hardgate.attacks import PGD, Attack, ConstrainedPGD
+from hardgate.attacks import PGD, Attack, ConstrainedPGD, flat
 from hardgate.attacks.ascent import frozen, gradient_of
 from hardgate.errors import ParamsError
 from hardgate.measurements import Sign
@@ -72,6 +72,7 @@ class _Case:
 
 def check(attacks: Sequence[Attack]) -> None:
     """Refuse a ladder without the attacks that the signs compare, with a ParamsError."""
+    attacks = flat(attacks)
     if not any(isinstance(attack, PGD | ConstrainedPGD) for attack in attacks):
         raise ParamsError(
             "evaluation.attacks: the signs of masked gradients need an iterated gradient attack; "
@@ -86,7 +87,7 @@ def check(attacks: Sequence[Attack]) -> None:
 
 def gradient_attack(attacks: Sequence[Attack]) -> PGD | ConstrainedPGD:
     """Pick the iterated gradient attack that others are compared with: the ladder's first."""
-    return next(attack for attack in attacks if isinstance(attack, PGD | ConstrainedPGD))
+    return next(attack for attack in flat(attacks) if isinstance(attack, PGD | ConstrainedPGD))
 
 
 def measure(
@@ -110,6 +111,7 @@ def measure(
         On the model's device. A few hundred will do: the ladder runs on them again.
     """
     check(attacks)
+    attacks = flat(attacks)  # a cascade tells white box from black box no more
     case = _Case(threat, region, model, inputs, labels, seed, batch_size)
     gradient = gradient_attack(attacks)
     with frozen(model):

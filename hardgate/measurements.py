@@ -12,6 +12,9 @@ name                                   meaning
 ``robust/<attack>/<metric>``           under one attack
 ``robust/worst_case/<metric>``         per sample, the worst that any attack found
 ``attack_success/<attack>``            share of originally correct inputs that the attack flips
+``added/<attack>``                     share of all samples that fell to this rung of a cascade
+                                       after they had survived those before it
+``known_answer/<attack>``              share of a known optimum that the attack reaches (exact)
 ``curve/<factor>/accuracy``            worst case at ``factor`` times the threat's eps
 ``certified/accuracy``                 share proven correct against every input in the region
 ``certified/smoothed/accuracy``        the same of the model's vote under noise, not of the model
@@ -83,6 +86,16 @@ def robust(attack: str, metric: Metric) -> str:
 def attack_success(attack: str) -> str:
     """Name the share of originally correct inputs that the attack flips."""
     return f"attack_success/{word(attack)}"
+
+
+def added(rung: str) -> str:
+    """Name the share of samples that fell to a rung of a cascade, and to none before it."""
+    return f"added/{word(rung)}"
+
+
+def known_answer(attack: str) -> str:
+    """Name the share of the optimum that an attack reaches where the optimum is known."""
+    return f"known_answer/{word(attack)}"
 
 
 def curve(factor: float) -> str:

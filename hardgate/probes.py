@@ -18,9 +18,11 @@ from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from hardgate import (
+    cascade,
     corruptions,
     diagnostics,
     fairness,
+    known_answers,
     measurements,
     progress,
     quality,
@@ -29,7 +31,7 @@ from hardgate import (
     statistics,
     training,
 )
-from hardgate.attacks import Attack
+from hardgate.attacks import Attack, Cascade
 from hardgate.certification import proofs
 from hardgate.certification.proofs import Bounding, Certification
 from hardgate.defenses import Standard
@@ -174,6 +176,8 @@ def measure(
             return _clean(section, subject)
         case "attack":
             attack = next(attack for attack in section.attacks if attack.name == probe.name)
+            if isinstance(attack, Cascade):
+                return _cascade(attack, section, subject)
             found = _attack(attack, section, subject, subject.attacked)
             return Found(inputs=found.adversarial, probabilities=found.probabilities)
         case "curve":
@@ -282,6 +286,25 @@ def _attack(
     )
 
 
+def _cascade(ladder: Cascade, section: Evaluation, subject: Subject) -> Found:
+    chosen = subject.test.take(subject.attacked)
+    found = cascade.measure(
+        ladder,
+        subject.threat,
+        subject.region,
+        subject.model,
+        chosen.floats().to(subject.device),
+        chosen.labels.to(subject.device),
+        seed=subject.seed,
+        batch_size=section.batch_size,
+    )
+    return Found(
+        found.added(),
+        inputs=found.worst.adversarial,
+        probabilities=found.worst.probabilities,
+    )
+
+
 def _curve(section: Evaluation, subject: Subject) -> dict[str, Measurement]:
     chosen = subject.test.take(subject.attacked[: section.curve.samples])
     return robustness.security_curve(
@@ -341,7 +364,8 @@ def _certification(section: Evaluation, subject: Subject) -> Found:
 
 def _diagnostics(section: Evaluation, subject: Subject) -> dict[str, Measurement]:
     chosen = subject.test.take(subject.attacked[: section.diagnostics])
-    return diagnostics.measure(
+    found = known_answers.measure(section.attacks, subject.spec, subject.threat)
+    return found | diagnostics.measure(
         section.attacks,
         subject.threat,
         subject.region,

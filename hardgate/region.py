@@ -37,8 +37,8 @@ class Region(Protocol):
     def start(self, clean: Tensor, generator: torch.Generator) -> Tensor:
         """Draw a random start within the region, as relaxed as :meth:`project`."""
 
-    def step(self, gradient: Tensor, step_size: float) -> Tensor:
-        """Give the step of steepest ascent, in the inputs' own units."""
+    def step(self, gradient: Tensor, step_size: float | Tensor) -> Tensor:
+        """Give the step of steepest ascent, in the inputs' own units; a size for all, or each."""
 
     def project(self, perturbed: Tensor, clean: Tensor) -> Tensor:
         """Bring inputs back into the region: cheap, integers and last bits left aside."""
@@ -100,7 +100,7 @@ class ImageRegion:
             noise = self.eps * _directions(torch.ones_like(clean), generator)
         return self.project(clean + noise, clean)
 
-    def step(self, gradient: Tensor, step_size: float) -> Tensor:
+    def step(self, gradient: Tensor, step_size: float | Tensor) -> Tensor:
         """Step along the sign, or along the unit gradient for L2."""
         if self.norm == "Linf":
             return step_size * gradient.sign()
@@ -173,7 +173,7 @@ class TableRegion:
         directions = _directions(rules.movable.to(clean).expand_as(clean), generator)
         return self.project(clean + self.eps * rules.scale * directions, clean)
 
-    def step(self, gradient: Tensor, step_size: float) -> Tensor:
+    def step(self, gradient: Tensor, step_size: float | Tensor) -> Tensor:
         """Step in scaled units; missing cells have no gradient."""
         rules = self._rules(gradient)
         scaled = gradient.nan_to_num(nan=0.0) * rules.scale * rules.movable

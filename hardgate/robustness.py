@@ -80,7 +80,7 @@ def measure(
             )
             adversarial.append(found.cpu())
             logits.append(answers.cpu())
-    return _outcome(torch.cat(adversarial), torch.cat(logits), labels.cpu())
+    return outcome(torch.cat(adversarial), torch.cat(logits), labels.cpu())
 
 
 @contextmanager
@@ -145,7 +145,8 @@ def answers(model: nn.Module, inputs: Tensor) -> Tensor:
     return logits
 
 
-def _outcome(adversarial: Tensor, logits: Tensor, labels: Tensor) -> Outcome:
+def outcome(adversarial: Tensor, logits: Tensor, labels: Tensor) -> Outcome:
+    """Make an outcome of the worst inputs and the logits the model answers them with."""
     predictions = logits.argmax(dim=1)
     return Outcome(
         adversarial=adversarial,
@@ -173,7 +174,7 @@ def security_curve(
     """
     found = {}
     for factor in factors:
-        outcome = measure(
+        found_there = measure(
             attack.scaled(factor),
             threat,
             region.scaled(factor),
@@ -184,5 +185,5 @@ def security_curve(
             batch_size=batch_size,
             step=f"{attack.name} at {factor:g} eps",
         )
-        found[measurements.curve(factor)] = statistics.share(outcome.survives.numpy())
+        found[measurements.curve(factor)] = statistics.share(found_there.survives.numpy())
     return found

@@ -1,8 +1,9 @@
 """Evasion attacks. To add one: write its file, then name it in the union below.
 
 Reading order: :mod:`~hardgate.attacks.ascent` (the inner loop), :mod:`~hardgate.attacks.images`
-(torchattacks), :mod:`~hardgate.attacks.constrained_pgd` and
-:mod:`~hardgate.attacks.constrained_search` (tables, our own). Every member has
+(torchattacks), :mod:`~hardgate.attacks.apgd` and :mod:`~hardgate.attacks.square` (our own),
+:mod:`~hardgate.attacks.constrained_pgd` and :mod:`~hardgate.attacks.constrained_search` (tables,
+our own), :mod:`~hardgate.attacks.cascade` (several as one). Every member has
 
 ``check(spec, threat)``
     a ParamsError when the attack is not made for that data or threat;
@@ -12,26 +13,66 @@ Reading order: :mod:`~hardgate.attacks.ascent` (the inner loop), :mod:`~hardgate
     the same search for ``factor`` times the radius.
 """
 
+from collections.abc import Iterable
 from typing import Annotated
 
 from pydantic import Field
 
+from hardgate.attacks.apgd import APGDCE, APGDDLR, APGDT
+from hardgate.attacks.cascade import Cascade
 from hardgate.attacks.constrained_pgd import ConstrainedPGD
 from hardgate.attacks.constrained_search import ConstrainedSearch
-from hardgate.attacks.images import APGDCE, APGDT, FGSM, PGD, Square
+from hardgate.attacks.images import (
+    FGSM,
+    PGD,
+    TorchattacksAPGDCE,
+    TorchattacksAPGDT,
+    TorchattacksSquare,
+)
+from hardgate.attacks.relay import Relay
+from hardgate.attacks.square import Square
 
 Attack = Annotated[
-    FGSM | PGD | APGDCE | APGDT | Square | ConstrainedPGD | ConstrainedSearch,
+    FGSM
+    | PGD
+    | APGDCE
+    | APGDDLR
+    | APGDT
+    | Square
+    | Relay
+    | TorchattacksAPGDCE
+    | TorchattacksAPGDT
+    | TorchattacksSquare
+    | Cascade
+    | ConstrainedPGD
+    | ConstrainedSearch,
     Field(discriminator="name"),
 ]
 
+
+def flat(attacks: Iterable[Attack]) -> tuple[Attack, ...]:
+    """List attacks, with the rungs of a cascade in its place."""
+    return tuple(
+        inner
+        for attack in attacks
+        for inner in (attack.rungs if isinstance(attack, Cascade) else (attack,))
+    )
+
+
 __all__ = [
     "APGDCE",
+    "APGDDLR",
     "APGDT",
     "FGSM",
     "PGD",
     "Attack",
+    "Cascade",
     "ConstrainedPGD",
     "ConstrainedSearch",
+    "Relay",
     "Square",
+    "TorchattacksAPGDCE",
+    "TorchattacksAPGDT",
+    "TorchattacksSquare",
+    "flat",
 ]

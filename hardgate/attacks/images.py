@@ -22,8 +22,9 @@ from torch.nn import functional
 
 from hardgate.attacks.ascent import frozen
 from hardgate.attacks.draws import own_draws
+from hardgate.attacks.on_images import OnImages
 from hardgate.errors import ContractError, ParamsError
-from hardgate.records import InputSpec, Radius, Record
+from hardgate.records import InputSpec, Radius
 from hardgate.region import Region
 from hardgate.threat import Access, Threat
 
@@ -76,27 +77,7 @@ def _search(
     return region.repair(found, images)
 
 
-class _OnImages(Record):
-    """What all attacks on images share."""
-
-    kinds: ClassVar[frozenset[Literal["table", "images"]]] = frozenset({"images"})
-    access: ClassVar[Access] = "white-box"
-    name: str
-
-    def check(self, spec: InputSpec, threat: Threat) -> None:  # noqa: ARG002  for members
-        """Refuse data or a threat that this attack is not made for, with a ParamsError."""
-        if spec.kind not in self.kinds:
-            raise ParamsError(
-                f"the attack {self.name!r} takes images, the data is a table; "
-                "use 'constrained-pgd' and 'constrained-search'"
-            )
-
-    def scaled(self, factor: float) -> Self:  # noqa: ARG002  these fit themselves to the region
-        """Give the same search for ``factor`` times the radius."""
-        return self
-
-
-class FGSM(_OnImages):
+class FGSM(OnImages):
     """One step of the largest size; for L2 along the gradient itself."""
 
     name: Literal["fgsm"]
@@ -124,7 +105,7 @@ class FGSM(_OnImages):
         return _search(make, model, inputs, labels, region, generator)
 
 
-class PGD(_OnImages):
+class PGD(OnImages):
     """Projected gradient ascent from random starts; ``step_size`` in pixel units."""
 
     name: Literal["pgd"]
@@ -180,10 +161,10 @@ class PGD(_OnImages):
         return worst
 
 
-class APGDCE(_OnImages):
+class TorchattacksAPGDCE(OnImages):
     """Ascent of the cross-entropy that sets its own step sizes."""
 
-    name: Literal["apgd-ce"]
+    name: Literal["torchattacks-apgd-ce"]
     steps: PositiveInt
     restarts: PositiveInt
 
@@ -214,10 +195,10 @@ class APGDCE(_OnImages):
         return _search(make, model, inputs, labels, region, generator)
 
 
-class APGDT(_OnImages):
+class TorchattacksAPGDT(OnImages):
     """Ascent towards each of the ``targets`` likeliest wrong classes, scale-free in the logits."""
 
-    name: Literal["apgd-t"]
+    name: Literal["torchattacks-apgd-t"]
     steps: PositiveInt
     targets: PositiveInt
 
@@ -229,12 +210,12 @@ class APGDT(_OnImages):
     def _check_classes(self, classes: int) -> None:
         if classes < TARGETED_CLASSES:
             raise ParamsError(
-                f"apgd-t needs at least {TARGETED_CLASSES} classes, the model has {classes}; "
-                "use 'apgd-ce' and 'square' instead"
+                f"{self.name} needs at least {TARGETED_CLASSES} classes, the model has {classes}; "
+                "use 'apgd-t' instead"
             )
         if self.targets >= classes:
             raise ParamsError(
-                f"apgd-t: {self.targets} targets, but only {classes - 1} wrong classes"
+                f"{self.name}: {self.targets} targets, but only {classes - 1} wrong classes"
             )
 
     def perturb(
@@ -267,11 +248,11 @@ class APGDT(_OnImages):
         return _search(make, model, inputs, labels, region, generator)
 
 
-class Square(_OnImages):
+class TorchattacksSquare(OnImages):
     """Random search with square patches; sees logits only, ``threat.queries`` times per image."""
 
     access: ClassVar[Access] = "black-box"
-    name: Literal["square"]
+    name: Literal["torchattacks-square"]
     restarts: PositiveInt
 
     def check(self, spec: InputSpec, threat: Threat) -> None:
@@ -291,7 +272,7 @@ class Square(_OnImages):
         steps = (threat.queries - 1) // self.restarts - 2
         if steps < 1:
             raise ParamsError(
-                f"square: {threat.queries} queries (threat.queries) are too few for "
+                f"{self.name}: {threat.queries} queries (threat.queries) are too few for "
                 f"{self.restarts} restarts; at least {3 * self.restarts + 1} are needed"
             )
         return steps

@@ -25,7 +25,13 @@ SETTINGS: dict[str, dict[str, object]] = {
     "pgd": {"step_size": 0.05, "steps": 15, "restarts": 2},
     "apgd-ce": {"steps": 15, "restarts": 2},
     "apgd-t": {"steps": 10, "targets": 3},
+    "apgd-dlr": {"steps": 15, "restarts": 2},
     "square": {"restarts": 2},
+    "relay": {"queries": 20, "steps": 5, "rounds": 2},
+    "cascade": {"rungs": [{"name": "fgsm"}, {"name": "apgd-ce", "steps": 5, "restarts": 1}]},
+    "torchattacks-apgd-ce": {"steps": 15, "restarts": 2},
+    "torchattacks-apgd-t": {"steps": 10, "targets": 3},
+    "torchattacks-square": {"restarts": 2},
     "constrained-pgd": {"step_size": 0.2, "steps": 15, "restarts": 3, "check_every": 5},
     "constrained-search": {"share": 0.5},
 }
@@ -197,7 +203,7 @@ def test_attacks_see_the_model_in_evaluation_mode(name: str) -> None:
     torch.testing.assert_close(training, quiet, rtol=0, atol=0, equal_nan=True)
 
 
-@pytest.mark.parametrize("name", ["square", "constrained-search"])
+@pytest.mark.parametrize("name", ["square", "torchattacks-square", "constrained-search"])
 @pytest.mark.parametrize("queries", [7, QUERIES])
 def test_a_search_keeps_to_its_budget_of_queries(name: str, queries: int) -> None:
     _, setting, allowed, model, inputs, labels = case(name)
@@ -223,7 +229,9 @@ def linear(weights: Tensor) -> nn.Module:
 
 
 @pytest.mark.parametrize("norm", ["Linf", "L2"])
-@pytest.mark.parametrize("name", ["fgsm", "pgd", "apgd-ce"])
+@pytest.mark.parametrize(
+    "name", ["fgsm", "pgd", "apgd-ce", "apgd-dlr", "apgd-t", "torchattacks-apgd-ce"]
+)
 def test_attacks_on_images_reach_the_closed_form_on_a_linear_model(name: str, norm: str) -> None:
     weights = torch.randn(72, generator=seeded(1)) / 5
     model = linear(weights)
@@ -234,7 +242,8 @@ def test_attacks_on_images_reach_the_closed_form_on_a_linear_model(name: str, no
     scores = inputs.flatten(1) @ weights
     labels = (scores > 0).long()
     reach = eps * torch.linalg.vector_norm(weights, ord=1 if norm == "Linf" else 2)
-    search = attack(name, **({} if name == "fgsm" else {"steps": 40, "restarts": 1}))
+    settings = {"fgsm": {}, "apgd-t": {"steps": 40, "targets": 1}}
+    search = attack(name, **settings.get(name, {"steps": 40, "restarts": 1}))
     found = search.perturb(model, inputs, labels, setting, allowed, generator=seeded())
     survives = model(found).argmax(dim=1) == labels
     clear = (scores.abs() - reach).abs() > 0.01 * reach  # the rest is rounding
@@ -332,16 +341,21 @@ def test_the_other_kind_of_data_is_refused_with_a_way_out(name: str) -> None:
         attack(name).check(IMAGES if tables else TABLE, threat())
 
 
-def test_too_few_classes_for_the_targeted_loss_are_refused_with_a_way_out() -> None:
+def test_too_few_classes_for_the_librarys_targeted_loss_are_refused_with_a_way_out() -> None:
+    name = "torchattacks-apgd-t"
     three = IMAGES.model_copy(update={"classes": ("a", "b", "c")})
-    with pytest.raises(ParamsError, match="at least 4 classes, the model has 3; use 'apgd-ce'"):
-        attack("apgd-t").check(three, threat())
-    with pytest.raises(ParamsError, match="5 targets, but only 3 wrong classes"):
-        attack("apgd-t", targets=5).check(IMAGES, threat())
-    _, setting, allowed, _, inputs, labels = case("apgd-t")
+    with pytest.raises(ParamsError, match="at least 4 classes, the model has 3; use 'apgd-t'"):
+        attack(name).check(three, threat())
+    _, setting, allowed, _, inputs, labels = case(name)
     binary = linear(torch.ones(72))
     with pytest.raises(ParamsError, match="the model has 2"):
-        attack("apgd-t").perturb(binary, inputs, labels % 2, setting, allowed, generator=seeded())
+        attack(name).perturb(binary, inputs, labels % 2, setting, allowed, generator=seeded())
+
+
+@pytest.mark.parametrize("name", ["apgd-t", "torchattacks-apgd-t"])
+def test_more_targets_than_wrong_classes_are_refused(name: str) -> None:
+    with pytest.raises(ParamsError, match="5 targets, but only 3 wrong classes"):
+        attack(name, targets=5).check(IMAGES, threat())
 
 
 @pytest.mark.parametrize(
@@ -349,7 +363,13 @@ def test_too_few_classes_for_the_targeted_loss_are_refused_with_a_way_out() -> N
     [
         ("pgd", {"steps": 1}, {}, "1 steps of 0.05 do not reach eps 0.1"),
         ("constrained-pgd", {"steps": 5}, {"eps": 0.6}, "do not cross eps 0.6"),
-        ("square", {"restarts": 20}, {}, "60 queries .* too few for 20 restarts; at least 61"),
+        (
+            "square",
+            {"restarts": 4},
+            {"queries": 7},
+            "7 queries .* too few for 4 restarts; at least 8",
+        ),
+        ("torchattacks-square", {"restarts": 20}, {}, "60 queries .* restarts; at least 61"),
         ("constrained-search", {}, {"queries": 1}, "at least 2 are needed"),
     ],
 )

@@ -1,0 +1,83 @@
+"""A cascade as one probe of evaluation: its outcomes, its evidence, and what its rungs added."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from hardgate import probes, region
+from hardgate.evidence import recomputation
+from hardgate.params import Evaluation
+from hardgate.probes import Found, Probe, Subject
+from hardgate.records import ImageInput
+from hardgate.samples import Samples
+from hardgate.threat import Threat
+
+SPEC = ImageInput(kind="images", shape=(1, 6, 6), classes=("a", "b"), mean=(0.5,), scale=(0.2,))
+THREAT = Threat(norm="Linf", eps=0.1, access="white-box", queries=30)
+PGD = {"name": "pgd", "step_size": 0.05, "steps": 10, "restarts": 1}
+SECTION = Evaluation.model_validate(
+    {
+        "samples": 8,
+        "batch_size": 4,
+        "attacks": [
+            {"name": "cascade", "rungs": [{"name": "fgsm"}, PGD, {"name": "square", "restarts": 1}]}
+        ],
+        "curve": {"factors": [1], "attack": PGD, "samples": 8},
+        "diagnostics": 8,
+        "price": 8,
+    }
+)
+
+
+class Brightness(nn.Module):
+    def forward(self, images: Tensor) -> Tensor:
+        brightness = images.flatten(1).mean(dim=1) - 0.5
+        return torch.stack([-brightness, brightness], dim=1)
+
+
+@pytest.fixture
+def subject() -> Subject:
+    brightness = torch.tensor([0.45, 0.52, 0.55, 0.59, 0.65, 0.7, 0.3, 0.45])
+    labels = (torch.arange(8) < 6).long()
+    images = (brightness.view(-1, 1, 1, 1) * 255).round().to(torch.uint8).expand(-1, 1, 6, 6)
+    test = Samples(images.clone(), labels, torch.arange(8))
+    return Subject(
+        model=Brightness(),
+        spec=SPEC,
+        threat=THREAT,
+        region=region.build(THREAT, SPEC),
+        train=test,
+        held_out=test,
+        test=test,
+        attacked=probes.choose(test, 8, seed=0),
+        device=torch.device("cpu"),
+        seed=0,
+    )
+
+
+def run(subject: Subject, probe: Probe) -> Found:
+    return probes.measure(probe, SECTION, subject, twin=None, checkpoint=Path("unused"))
+
+
+def test_a_cascade_is_the_worst_case_and_says_what_each_rung_added(subject: Subject) -> None:
+    planned = probes.plan(SECTION, SPEC, THREAT)
+    found = {p.name: run(subject, p) for p in planned if p.kind in ("attack", "clean")}
+    gathered = probes.gather(subject, found)
+    measured = probes.conclude(SECTION, subject, gathered, found)
+    assert measured["robust/cascade/accuracy"].value == 3 / 8
+    assert measured["robust/worst_case/accuracy"] == measured["robust/cascade/accuracy"]
+    assert measured["added/fgsm"].value == 4 / 8  # one of eight was wrong without any attack
+    assert measured["added/pgd"].value == measured["added/square"].value == 0
+    assert not recomputation.can_recompute("added/fgsm", classes=2)
+
+
+def test_the_signs_look_at_the_rungs_and_known_answers_are_asked(subject: Subject) -> None:
+    found = run(subject, Probe(kind="diagnostics", name="diagnostics")).measurements
+    assert found["known_answer/fgsm"].value == 0.99
+    assert found["known_answer/pgd"].value == 0.99
+    assert found["known_answer/square"].value < 0.99  # 30 queries are few
+    assert found["diagnostics/black_box_beats_white_box"].value == 0
