@@ -82,7 +82,7 @@ def authenticate() -> Authorization | Response:
     if ASSISTANT in request.path:
         return _answer(403, "MLflow's assistant is off here: it runs commands on the server.")
     if _touches_a_role():
-        return _answer(403, "This account has a role: change it with hardgate user.")
+        return _answer(403, "This account has a role: change it with hardgate user add or remove.")
     after_this_request(_in_words)
     provider = configured(os.environ.get("HARDGATE_SSO"))
     token = _token(provider)

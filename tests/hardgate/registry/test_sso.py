@@ -322,7 +322,7 @@ def test_up_hands_the_provider_on(
     assert mlflow.environment[sso.VARIABLE] == str(tmp_path / "provider.json")
     monkeypatch.setenv(sso.VARIABLE, "elsewhere.json")
     with pytest.raises(IntegrityError, match="elsewhere"):
-        services.all_of(known, hidden)
+        services.all_of(settings.changed(sso=settings.provider()), hidden)
 
 
 # -- a server -------------------------------------------------------------------------------------
