@@ -1,8 +1,9 @@
 """Training half done, on disk: one safetensors file, replaced whole at each epoch's end.
 
-It holds the weights, the best weights so far, the optimiser's tensors and, as JSON in the header,
-the history. Randomness needs no place in it: every epoch draws from generators seeded by the run's
-seed and the epoch's number. A file of another run is ignored; a broken one is refused.
+It holds the weights, the best weights so far, their average where one is kept, the optimiser's
+tensors and, as JSON in the header, the history. Randomness needs no place in it: every epoch draws
+from generators seeded by the run's seed and the epoch's number. A file of another run is ignored; a
+broken one is refused.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from hardgate.records import Record, Sha256
 
 HEADER = "hardgate"
 DIGEST = "sha256"
+PARTS = ("weights", "best", "average", "optimiser")
 
 
 class Journey(Record):
@@ -43,6 +45,7 @@ class Checkpoint:
     journey: Journey
     weights: dict[str, Tensor]
     best: dict[str, Tensor]
+    average: dict[str, Tensor]
     optimiser: dict[str, Tensor]  # "<parameter>.<tensor>"
 
 
@@ -51,7 +54,7 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {
         f"{part}/{name}": value
-        for part in ("weights", "best", "optimiser")
+        for part in PARTS
         for name, value in getattr(checkpoint, part).items()
     }
     header = checkpoint.journey.model_dump_json()
@@ -76,9 +79,7 @@ def load(path: Path, *, identity: Sha256) -> Checkpoint | None:
         raise _broken(path, "its header is not a checkpoint's") from error
     if journey.identity != identity:
         return None
-    return Checkpoint(
-        journey, _part("weights", tensors), _part("best", tensors), _part("optimiser", tensors)
-    )
+    return Checkpoint(journey, *(_part(part, tensors) for part in PARTS))
 
 
 def _read(path: Path) -> tuple[str, dict[str, Tensor]]:

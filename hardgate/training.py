@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from pydantic import NonNegativeFloat, PositiveInt
-from torch import Tensor
+from pydantic import Field, NonNegativeFloat, PositiveInt
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from hardgate import (
     candidates,
@@ -51,6 +52,10 @@ class Training(Record):
 
     ``warmup_epochs`` lets the radius grow from nothing to the threat's over the first epochs (0.5
     is half of one): from scratch, a large radius can leave a network nothing to learn.
+    ``averaging`` is the share of the past in a moving average of the weights, which is then what
+    is evaluated and kept; 0 keeps the last weights themselves. It evens out robust overfitting:
+    Rebuffi et al. (2021), "Fixing data augmentation to improve adversarial robustness",
+    arXiv:2103.01946.
     """
 
     architecture: Architecture
@@ -60,6 +65,7 @@ class Training(Record):
     epochs: PositiveInt
     batch_size: PositiveInt
     warmup_epochs: NonNegativeFloat = 0.0
+    averaging: float = Field(0.0, ge=0, lt=1)
     class_weights: Literal["balanced", "none"] = "none"
     early_stopping: EarlyStopping
     overfitting: Monitors
@@ -170,6 +176,7 @@ class Run:
         self.model = candidates.build(self.params.architecture, self.spec).to(self.device)
         self.params.defense.prepare(self.model)
         self.best = candidates.state_of(self.model)
+        self.averaged = _averaged(self.model, self.params.averaging)
         self.descent = Descent(self.params.optimiser, self.model)
         self.class_weights = _class_weights(self.params, self.spec, self.corpus, self.device)
         self.watched = early_stopping.choose(
@@ -199,7 +206,7 @@ class Run:
             )
         )
         if self.best_epoch == epoch:
-            self.best = candidates.state_of(self.model)
+            self.best = candidates.state_of(self.judged)
         self.stopped = monitors.verdict(
             self.history,
             self.params.overfitting,
@@ -212,6 +219,11 @@ class Run:
             raise ContractError("training is not finished; train the remaining epochs first")
         self.model.load_state_dict(self.best)
         return Fitted(self.model.eval(), tuple(self.history), self.best_epoch, self.stopped)
+
+    @property
+    def judged(self) -> nn.Module:
+        """The network that is evaluated and kept: the average where there is one."""
+        return self.model if self.averaged is None else self.averaged.module
 
     @property
     def best_epoch(self) -> int:
@@ -235,6 +247,7 @@ class Run:
             Journey(identity=identity, history=tuple(self.history), stopped=self.stopped),
             weights=candidates.state_of(self.model),
             best=self.best,
+            average=candidates.state_of(self.judged) if self.averaged else {},
             optimiser=self.descent.tensors(),
         )
 
@@ -244,6 +257,10 @@ class Run:
             candidates.check_state(self.model, weights, path)
         self.model.load_state_dict(saved.weights)
         self.best = saved.best
+        if self.averaged is not None:
+            candidates.check_state(self.judged, saved.average, path)
+            self.judged.load_state_dict(saved.average)
+            self.averaged.n_averaged.fill_(1)  # or the next step would take its weights alone
         self.descent.restore(saved.optimiser)
         self.history = list(saved.journey.history)
         self.stopped = saved.journey.stopped
@@ -282,6 +299,8 @@ class Run:
         self.descent.forget()
         loss.backward()  # type: ignore[no-untyped-call]
         self.descent.step(factor=self._factor(passed))
+        if self.averaged is not None:
+            self.averaged.update_parameters(self.model)
         return loss.detach()
 
     def _evaluate(self, epoch: int) -> Evaluated | None:
@@ -290,7 +309,7 @@ class Run:
             return None
         return early_stopping.evaluate(
             watching,
-            self.model,
+            self.judged,
             self.region,
             self.watched,
             adversarial=self.params.defense.adversarial,
@@ -315,6 +334,13 @@ class Run:
         """Derive a seed of its own for each purpose and epoch, so that no state need be saved."""
         digest = hashlib.sha256(f"{self.seed}/{purpose}/{epoch}".encode()).digest()
         return int.from_bytes(digest[:7], "big")
+
+
+def _averaged(model: nn.Module, share: float) -> AveragedModel | None:
+    if not share:
+        return None
+    average = get_ema_multi_avg_fn(share)  # type: ignore[no-untyped-call]
+    return AveragedModel(model, multi_avg_fn=average, use_buffers=True)
 
 
 def _check(params: Training, spec: InputSpec, corpus: Samples, held_out: Samples) -> None:

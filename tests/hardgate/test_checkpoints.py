@@ -20,6 +20,7 @@ def planted() -> Checkpoint:
         Journey(identity=MINE, history=(epoch,), stopped=None),
         weights={"0.weight": torch.arange(6.0).view(2, 3)},
         best={"0.weight": torch.ones(2, 3)},
+        average={"0.weight": torch.full((2, 3), 0.5)},
         optimiser={"0.step": torch.tensor(7.0), "0.exp_avg": torch.zeros(2, 3)},
     )
 

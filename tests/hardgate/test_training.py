@@ -191,8 +191,20 @@ def interrupt(params: Training, checkpoint: Path, *, after: int) -> None:
         {"defense": {**PGD, "recipe": "trades", "beta": 2.0}, "warmup_epochs": 4},
         {"defense": {"recipe": "crown-ibp", "kappa": 0.2, "beta": 0.5}, "warmup_epochs": 4},
         {"early_stopping": {**section().early_stopping.model_dump(), "every": 3}},
+        {"averaging": 0.9},
+        {"defense": {**PGD, "recipe": "awp", "weight_step": 0.01}},
+        {"defense": {"recipe": "n-fgsm", "step_size": 0.3, "noise": 2}},
     ],
-    ids=["adam", "sgd", "trades with warm-up", "crown-ibp with warm-up", "every third epoch"],
+    ids=[
+        "adam",
+        "sgd",
+        "trades with warm-up",
+        "crown-ibp with warm-up",
+        "every third epoch",
+        "averaged weights",
+        "moved weights",
+        "noise and one step",
+    ],
 )
 def test_an_interrupted_run_ends_as_if_it_had_not_been(
     tmp_path: Path, changes: dict[str, Any]
@@ -338,6 +350,27 @@ def test_the_model_is_the_one_that_scored_best(tmp_path: Path) -> None:
     assert best.robust is None
     assert best.clean == max(epoch.evaluated.clean for epoch in fitted.history if epoch.evaluated)
     assert not fitted.model.training
+
+
+def test_averaged_weights_are_the_moving_average_of_every_step() -> None:
+    steady = {
+        "schedule": {"name": "constant"},
+        "batch_size": 500,
+        "defense": STANDARD,
+        "epochs": 2,
+    }
+    runs = [
+        training.Run(section(**steady, averaging=share), TABLE, REGION, CORPUS, HELD_OUT, 5, CPU)
+        for share in (0.0, 0.9)
+    ]
+    steps = []
+    for epoch in (1, 2):
+        for run in runs:
+            run.train(epoch)
+        steps.append({name: value.clone() for name, value in runs[0].judged.state_dict().items()})
+    for name, value in runs[1].judged.state_dict().items():
+        assert torch.allclose(value, 0.9 * steps[0][name] + 0.1 * steps[1][name], atol=1e-6)
+        assert not torch.allclose(value, steps[1][name], atol=1e-6)
 
 
 def test_the_last_epoch_is_always_looked_at(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from hardgate.defenses import Defense
 from hardgate.defenses.fgsm_rs import scatter
 from hardgate.defenses.losses import mean
 from hardgate.defenses.mart import boosted
-from hardgate.defenses.recipe import END
+from hardgate.defenses.recipe import END, Moment
 from hardgate.records import Column, ColumnType, ImageInput, TableInput
 from hardgate.threat import Freedom, Threat
 
@@ -29,11 +29,13 @@ RECIPES: tuple[dict[str, Any], ...] = (
     {"recipe": "pgd", **PGD},
     {"recipe": "trades", "beta": 3.0, **PGD},
     {"recipe": "mart", "beta": 5.0, **PGD},
+    {"recipe": "n-fgsm", "step_size": EPS, "noise": 2.0},
+    {"recipe": "awp", "weight_step": 0.05, **PGD},
     {"recipe": "ibp", "kappa": 0.0},
     {"recipe": "crown-ibp", "kappa": 0.0, "beta": 0.5},
     {"recipe": "mtl-ibp", "alpha": 0.3, **PGD},
 )
-CERTIFIED = RECIPES[5:]  # what they share beyond this file is in test_certified.py
+CERTIFIED = RECIPES[7:]  # what they share beyond this file is in test_certified.py
 IDS = [recipe["recipe"] for recipe in RECIPES]
 MEMBERS: TypeAdapter[Any] = TypeAdapter(Defense)
 IMAGES = torch.tensor([[0.5, 0.4], [0.3, 0.6], [0.45, 0.55]]).view(3, 1, 1, 2)
@@ -87,7 +89,7 @@ def test_standard_is_the_cross_entropy_of_clean_inputs() -> None:
     assert loss_of(RECIPES[0], linear()).item() == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.parametrize("recipe", RECIPES[1:3] + CERTIFIED, ids=IDS[1:3] + IDS[5:])
+@pytest.mark.parametrize("recipe", RECIPES[1:3] + CERTIFIED, ids=IDS[1:3] + IDS[7:])
 def test_adversarial_training_is_the_cross_entropy_of_the_worst_inputs(
     recipe: dict[str, Any],
 ) -> None:
@@ -112,6 +114,50 @@ def test_mart_is_the_boosted_loss_plus_beta_times_the_divergence_in_doubt() -> N
         # Two classes: the likeliest wrong class has 1 - p, so both terms are the cross-entropy.
         expected += 2 * entropy(attacked) + 5.0 * kl(clean, attacked) * (1 - sigmoid(clean))
     assert loss_of(RECIPES[4], linear()).item() == pytest.approx(expected / 3, rel=1e-5)
+
+
+class Seen(nn.Module):
+    """Keeps the last inputs."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        self.inputs = inputs.detach()
+        return inputs
+
+
+def test_noise_and_step_of_n_fgsm_leave_the_ball_and_never_the_pixels() -> None:
+    seen = Seen()
+    loss_of(RECIPES[5], nn.Sequential(seen, linear()))
+    apart = (seen.inputs - IMAGES).abs()
+    assert EPS < apart.max() <= 3 * EPS + 1e-6
+    assert ((seen.inputs >= 0) & (seen.inputs <= 1)).all()
+
+
+def test_the_step_of_n_fgsm_grows_with_the_radius() -> None:
+    seen = Seen()
+    loss_of(
+        RECIPES[5] | {"noise": 1e-6}, nn.Sequential(seen, linear()), moment=Moment(0.1, ramp=0.5)
+    )
+    assert (seen.inputs - IMAGES).abs().max().item() == pytest.approx(EPS / 2, rel=1e-3)
+
+
+def test_awp_is_the_loss_and_the_slope_at_weights_moved_uphill() -> None:
+    model = linear()
+    loss = loss_of(RECIPES[6], model)
+    loss.backward()
+    weight = torch.tensor([[2.0, -1.0], [0.0, 3.0]])
+    pulls = torch.where(LABELS == 0, 1.0, -1.0).view(3, 1)
+    worst = IMAGES.view(3, 2) - EPS * pulls * torch.tensor([1.0, -1.0])
+
+    def slope(at: Tensor) -> tuple[Tensor, Tensor]:
+        logits = worst @ at.T + torch.tensor([1.0, 0.0])
+        wrong = logits.softmax(1) - nn.functional.one_hot(LABELS, 2)
+        losses = -logits.log_softmax(1)[torch.arange(3), LABELS]
+        return losses.mean(), wrong.T @ worst / 3
+
+    _, uphill = slope(weight)
+    value, expected = slope(weight + 0.05 * weight.norm() * uphill / uphill.norm())
+    assert loss.item() == pytest.approx(value.item(), rel=1e-4)
+    assert torch.allclose(model[1].weight.grad, expected, atol=1e-5)
 
 
 def test_the_boost_looks_at_the_likeliest_wrong_class_alone() -> None:
@@ -167,7 +213,7 @@ class Watch(nn.Module):
         return inputs
 
 
-@pytest.mark.parametrize("recipe", RECIPES[:5], ids=IDS[:5])
+@pytest.mark.parametrize("recipe", RECIPES[:7], ids=IDS[:7])
 def test_the_attack_sees_evaluation_mode_the_loss_training_mode_and_both_are_restored(
     recipe: dict[str, Any],
 ) -> None:
@@ -177,8 +223,15 @@ def test_the_attack_sees_evaluation_mode_the_loss_training_mode_and_both_are_res
     model[2][1].bias.requires_grad_(False)
     loss_of(recipe, model)
     defense = MEMBERS.validate_python(recipe)
-    training = {"standard": 1, "fgsm-rs": 1, "pgd": 1, "trades": 2, "mart": 2}[recipe["recipe"]]
-    attacking = {"standard": 0, "fgsm-rs": 1, "pgd": 8, "trades": 9, "mart": 8}[recipe["recipe"]]
+    attacking, training = {
+        "standard": (0, 1),
+        "fgsm-rs": (1, 1),
+        "n-fgsm": (1, 1),
+        "pgd": (8, 1),
+        "trades": (9, 2),
+        "mart": (8, 2),
+        "awp": (8, 2),
+    }[recipe["recipe"]]
     assert watch.modes == [False] * attacking + [True] * training
     unfollowed = recipe["recipe"] == "trades"  # its reference is asked for without a gradient
     assert defense.passes(2) == 2 * (attacking + training) - unfollowed
