@@ -146,7 +146,7 @@ def test_a_key_of_another_section_is_not_offered(path: Path, assignment: str) ->
     [
         (
             "tiny.training.defense.recipe=pdg",
-            "expected one of standard, fgsm-rs, pgd",
+            "expected one of standard, fgsm-rs, n-fgsm, pgd",
         ),
         (
             "tiny.training.architecture.name=mpl",

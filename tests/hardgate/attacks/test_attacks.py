@@ -132,6 +132,10 @@ def test_results_are_admissible_and_harmful_and_inputs_are_untouched(name: str, 
     spec, setting, _, model, inputs, labels = case(name)
     setting = setting.model_copy(update={"norm": norm, "eps": setting.eps * 1.5})
     allowed = region.build(setting, spec)
+    if (name, norm) == ("relay", "L2"):
+        with pytest.raises(ParamsError, match="relay searches Linf balls"):
+            attack(name).check(spec, setting)
+        return
     attack(name).check(spec, setting)
     before = inputs.clone(), labels.clone()
     found = attack(name).perturb(model, inputs, labels, setting, allowed, generator=seeded())
