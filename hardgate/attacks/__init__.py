@@ -1,5 +1,6 @@
 """Evasion attacks. To add one: write its file, then name it in the union below.
 
+One on images is named in ``Rung`` of :mod:`~hardgate.attacks.cascade`, and comes here from there.
 Reading order: :mod:`~hardgate.attacks.ascent` (the inner loop), :mod:`~hardgate.attacks.images`
 (torchattacks), :mod:`~hardgate.attacks.apgd` and :mod:`~hardgate.attacks.square` (our own),
 :mod:`~hardgate.attacks.constrained_pgd` and :mod:`~hardgate.attacks.constrained_search` (tables,
@@ -19,7 +20,7 @@ from typing import Annotated
 from pydantic import Field
 
 from hardgate.attacks.apgd import APGDCE, APGDDLR, APGDT
-from hardgate.attacks.cascade import Cascade
+from hardgate.attacks.cascade import Cascade, Rung
 from hardgate.attacks.constrained_pgd import ConstrainedPGD
 from hardgate.attacks.constrained_search import ConstrainedSearch
 from hardgate.attacks.images import (
@@ -32,22 +33,7 @@ from hardgate.attacks.images import (
 from hardgate.attacks.relay import Relay
 from hardgate.attacks.square import Square
 
-Attack = Annotated[
-    FGSM
-    | PGD
-    | APGDCE
-    | APGDDLR
-    | APGDT
-    | Square
-    | Relay
-    | TorchattacksAPGDCE
-    | TorchattacksAPGDT
-    | TorchattacksSquare
-    | Cascade
-    | ConstrainedPGD
-    | ConstrainedSearch,
-    Field(discriminator="name"),
-]
+Attack = Annotated[Rung | Cascade | ConstrainedPGD | ConstrainedSearch, Field(discriminator="name")]
 
 
 def flat(attacks: Iterable[Attack]) -> tuple[Attack, ...]:

@@ -28,7 +28,8 @@ from hardgate.records import InputSpec
 from hardgate.region import Region
 from hardgate.threat import Threat
 
-Rung = Annotated[
+# Every attack on images; the union of all attacks takes them from here.
+Rung = (
     FGSM
     | PGD
     | APGDCE
@@ -38,16 +39,15 @@ Rung = Annotated[
     | Relay
     | TorchattacksAPGDCE
     | TorchattacksAPGDT
-    | TorchattacksSquare,
-    Field(discriminator="name"),
-]
+    | TorchattacksSquare
+)
 
 
 class Cascade(OnImages):
     """Attacks in the order given, cheap ones first."""
 
     name: Literal["cascade"]
-    rungs: tuple[Rung, ...] = Field(min_length=1)
+    rungs: tuple[Annotated[Rung, Field(discriminator="name")], ...] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _rungs_are_named_once(self) -> Self:

@@ -6,21 +6,21 @@ training of verifiably robust neural networks", arXiv:1906.06316.
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from hardgate.certification.margins import differences
 from hardgate.certification.relaxations import bounded_below
-from hardgate.defenses.bounds import Stretch, blend, bounded, calm, entropy, worst
+from hardgate.defenses.bounds import Certified, beside_clean, blend, bounded, worst
 from hardgate.defenses.losses import mean
-from hardgate.defenses.recipe import Moment, Recipe
+from hardgate.defenses.recipe import Moment
 from hardgate.records import Rate
 from hardgate.region import Region
 
 
-class CrownIBP(Recipe):
+class CrownIBP(Certified):
     """As IBP, with margins that go over from CROWN's to the intervals' as the radius grows.
 
     ``beta`` is CROWN's share at the full radius, ``kappa`` the clean loss's. CROWN's bounds are
@@ -30,13 +30,6 @@ class CrownIBP(Recipe):
     recipe: Literal["crown-ibp"]
     kappa: Rate
     beta: Rate
-    stretch: Stretch = 1.0
-    adversarial: ClassVar[bool] = True
-    certifies: ClassVar[bool] = True
-
-    def prepare(self, model: nn.Module) -> None:
-        """Draw weights whose boxes keep their size."""
-        calm(model)
 
     def loss(
         self,
@@ -56,9 +49,7 @@ class CrownIBP(Recipe):
         if beta > 0:
             rows = differences(labels, logits.shape[1]).to(logits)
             logits = (1 - beta) * logits - beta * bounded_below(steps, rows)
-        losses = (1 - kappa) * entropy(logits, labels)
-        if kappa > 0:
-            losses = losses + kappa * entropy(model(inputs), labels)
+        losses = beside_clean(logits, kappa, model, inputs, labels)
         return mean(losses, labels, class_weights)
 
     def passes(self, classes: int) -> int:

@@ -8,19 +8,19 @@ nothing and there is nothing to learn.
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from hardgate.defenses.bounds import Stretch, blend, bounded, calm, entropy, worst
+from hardgate.defenses.bounds import Certified, beside_clean, blend, bounded, worst
 from hardgate.defenses.losses import mean
-from hardgate.defenses.recipe import Moment, Recipe
+from hardgate.defenses.recipe import Moment
 from hardgate.records import Rate
 from hardgate.region import Region
 
 
-class IBP(Recipe):
+class IBP(Certified):
     """Cross-entropy of the worst logits, and ``kappa`` of the clean ones.
 
     The clean share falls from 1 to ``kappa`` while the radius grows.
@@ -28,13 +28,6 @@ class IBP(Recipe):
 
     recipe: Literal["ibp"]
     kappa: Rate
-    stretch: Stretch = 1.0
-    adversarial: ClassVar[bool] = True
-    certifies: ClassVar[bool] = True
-
-    def prepare(self, model: nn.Module) -> None:
-        """Draw weights whose boxes keep their size."""
-        calm(model)
 
     def loss(
         self,
@@ -50,9 +43,7 @@ class IBP(Recipe):
         """Give the batch's loss, a scalar with gradients to the model's weights."""
         kappa = blend(1.0, self.kappa, moment.ramp)
         steps = bounded(model, inputs, region, stretch=self.stretch)
-        losses = (1 - kappa) * entropy(worst(steps, labels, "ibp"), labels)
-        if kappa > 0:
-            losses = losses + kappa * entropy(model(inputs), labels)
+        losses = beside_clean(worst(steps, labels, "ibp"), kappa, model, inputs, labels)
         return mean(losses, labels, class_weights)
 
     def passes(self, classes: int) -> int:  # noqa: ARG002  one interface for all recipes

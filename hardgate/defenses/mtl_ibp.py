@@ -6,20 +6,20 @@ robustness via convex combinations", arXiv:2305.13991, the combination called MT
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from hardgate.defenses.bounds import Stretch, bounded, calm, entropy, worst
+from hardgate.defenses.bounds import Certified, bounded, entropy, worst
 from hardgate.defenses.losses import attacked, mean
-from hardgate.defenses.recipe import Moment, Recipe
+from hardgate.defenses.recipe import Moment
 from hardgate.records import Radius, Rate
 from hardgate.region import Region
 
 
-class MTLIBP(Recipe):
+class MTLIBP(Certified):
     """``alpha`` of the worst logits' cross-entropy, the rest from inputs that PGD found.
 
     A small ``alpha`` keeps clean and attacked accuracy, a large one gives more to prove.
@@ -29,13 +29,6 @@ class MTLIBP(Recipe):
     alpha: Rate
     step_size: Radius
     steps: PositiveInt
-    stretch: Stretch = 1.0
-    adversarial: ClassVar[bool] = True
-    certifies: ClassVar[bool] = True
-
-    def prepare(self, model: nn.Module) -> None:
-        """Draw weights whose boxes keep their size."""
-        calm(model)
 
     def loss(
         self,

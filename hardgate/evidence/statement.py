@@ -164,7 +164,7 @@ class Statement(Bound):
     predicate: Predicate
 
     @model_validator(mode="after")
-    def _speaks_of_itssubject(self) -> Self:
+    def _speaks_of_its_subject(self) -> Self:
         if self.subject != (subject(self.predicate),):
             raise ValueError("the predicate's model and files are not the subject's")
         return self

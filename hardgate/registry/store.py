@@ -410,6 +410,8 @@ class Gate:
             if fold(tag.key) == WAIVED_TAG:
                 with self._transaction() as session:
                     _enter(session, "waive", name, version=str(version), words=str(tag.value))
+                    super().set_model_version_tag(name, version, tag)  # type: ignore[misc]
+                return
         super().set_model_version_tag(name, version, tag)  # type: ignore[misc]
 
     @refusing("Deleting a tag")
