@@ -6,7 +6,8 @@ gradients give a false sense of security", arXiv:1802.00420; Carlini et al. (201
 adversarial robustness", arXiv:1902.06705.
 
 All signs but one are shares of samples, the smaller the better. ``survives_unbounded`` means
-little for tables in which columns that nobody can move are enough to decide.
+little for tables in which columns that nobody can move are enough to decide. What the model's
+answers show by themselves is in :mod:`hardgate.masks`; what attacks show when compared, here.
 """
 
 from __future__ import annotations
@@ -16,11 +17,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from hardgate import measurements, robustness, statistics
+from hardgate import masks, measurements, robustness, statistics
 from hardgate.attacks import PGD, Attack, ConstrainedPGD, flat
-from hardgate.attacks.ascent import frozen, gradient_of
+from hardgate.attacks.ascent import frozen
 from hardgate.errors import ParamsError
 from hardgate.measurements import Sign
 from hardgate.records import Measurement
@@ -29,7 +29,6 @@ from hardgate.robustness import Outcome
 from hardgate.threat import Threat
 
 CURVE = (0.5, 2.0)  # radii looked at besides the threat's own and the widest
-SAME_ANSWER = 1e-4  # in probability; sums in another order differ by less
 
 
 @dataclass(frozen=True)
@@ -118,12 +117,20 @@ def measure(
         iterated = case.run(gradient)
         correct = case.map(lambda rows, truth: _correct(model, rows, truth))
         shares: dict[Sign, Tensor] = {
-            "zero_gradient_share": ~case.map(lambda rows, truth: _has_gradient(case, rows, truth)),
+            "zero_gradient_share": case.map(
+                lambda rows, truth: masks.has_no_gradient(model, region, rows, truth)
+            ),
+            "gradient_misleads": case.map(
+                lambda rows, truth: masks.gradient_misleads(model, region, rows, truth)
+            ),
             "loss_does_not_rise": _unmoved(case, iterated),
             "black_box_beats_white_box": _only_without_gradients(case, attacks, iterated),
             "one_step_beats_many": correct & _one_step(case) & iterated.survives,
             "noise_beats_gradient": _noise(case, draws=gradient.steps) & iterated.survives,
-            "answers_differ": case.map(lambda rows, _: _differ(model, rows)),
+            "answers_differ": case.map(lambda rows, _: masks.answers_differ(model, rows)),
+            "outputs_are_probabilities": case.map(
+                lambda rows, _: masks.outputs_are_probabilities(model, rows)
+            ),
         }
         widest = region.widest(inputs) / region.eps
         unbounded = case.run(gradient, factor=widest)
@@ -141,18 +148,6 @@ def measure(
 
 def _correct(model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
     return robustness.answers(model, inputs).argmax(dim=1) == labels
-
-
-def _loss_gradient(case: _Case, inputs: Tensor, labels: Tensor) -> Tensor:
-    def loss(rows: Tensor) -> Tensor:
-        return functional.cross_entropy(case.model(rows), labels, reduction="none")
-
-    return gradient_of(loss, inputs).nan_to_num()
-
-
-def _has_gradient(case: _Case, inputs: Tensor, labels: Tensor) -> Tensor:
-    """Tell where the loss has a gradient that the attacker can follow at all."""
-    return case.region.step(_loss_gradient(case, inputs, labels), 1.0).flatten(1).any(dim=1)
 
 
 def _unmoved(case: _Case, iterated: Outcome) -> Tensor:
@@ -179,7 +174,7 @@ def _one_step(case: _Case) -> Tensor:
     """Tell which inputs are wrong after one step as large as the radius."""
 
     def wrong(inputs: Tensor, labels: Tensor) -> Tensor:
-        step = case.region.step(_loss_gradient(case, inputs, labels), case.region.eps)
+        step = case.region.step(masks.loss_gradient(case.model, inputs, labels), case.region.eps)
         moved = case.region.repair(case.region.project(inputs + step, inputs), inputs)
         return ~_correct(case.model, moved, labels)
 
@@ -198,11 +193,6 @@ def _noise(case: _Case, *, draws: int) -> Tensor:
         return fell
 
     return case.map(wrong)
-
-
-def _differ(model: nn.Module, inputs: Tensor) -> Tensor:
-    first, second = (torch.softmax(robustness.answers(model, inputs), dim=1) for _ in range(2))
-    return (first - second).abs().amax(dim=1) > SAME_ANSWER
 
 
 def _rises(points: Iterable[tuple[float, Outcome]]) -> bool:

@@ -38,12 +38,14 @@ from typing import Literal, get_args
 Metric = Literal["accuracy", "auc", "balanced_accuracy", "ece", "brier", "log_loss"]
 Sign = Literal[
     "zero_gradient_share",  # share of inputs whose loss has no gradient at all
+    "gradient_misleads",  # share of inputs where a small step does not do what its gradient says
     "loss_does_not_rise",  # share of inputs whose loss is no higher after the attack
     "black_box_beats_white_box",  # share of inputs that only the attack without gradients flips
     "one_step_beats_many",  # share of inputs that one large step flips and the iterated attack not
     "noise_beats_gradient",  # share of inputs that noise flips and the gradient attack does not
     "survives_unbounded",  # share of inputs still correct when eps covers the whole range
-    "answers_differ",  # share of inputs that get another answer when asked again
+    "answers_differ",  # share of inputs whose answer changes with how it is asked
+    "outputs_are_probabilities",  # share of inputs answered by shares of one instead of logits
     "curve_rises",  # 1 when a larger eps leaves clearly more inputs correct
 ]
 Situation = Literal["clean", "under_attack"]

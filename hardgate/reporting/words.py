@@ -29,12 +29,14 @@ METRICS = {
 }
 SIGNS = {
     "zero_gradient_share": "inputs whose loss has no gradient at all",
+    "gradient_misleads": "inputs where a small step does not do what its gradient says",
     "loss_does_not_rise": "inputs whose loss the attack does not raise",
     "black_box_beats_white_box": "inputs that only an attack without gradients flips",
     "one_step_beats_many": "inputs that one large step flips and many small ones do not",
     "noise_beats_gradient": "inputs that noise flips and the gradient attack does not",
     "survives_unbounded": "inputs still right when eps covers everything",
-    "answers_differ": "inputs that get another answer when asked again",
+    "answers_differ": "inputs whose answer changes with when and how they are asked",
+    "outputs_are_probabilities": "inputs answered by shares of one instead of logits",
     "curve_rises": "1 when a larger eps leaves clearly more inputs right",
 }
 PROPERTIES = {

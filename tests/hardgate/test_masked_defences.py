@@ -1,0 +1,186 @@
+"""A zoo of defences that only hide the gradient: the gate of doubt refuses every one of them.
+
+Each is a few lines around an honest network, as they were found in the literature or by accident.
+Networks that are robust by training pass the same gate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import pytest
+import torch
+from pydantic import TypeAdapter
+from torch import Tensor, nn
+
+from hardgate import diagnostics, region
+from hardgate.attacks import Attack
+from hardgate.defenses import Defense
+from hardgate.defenses.recipe import Moment
+from hardgate.gates.masked_gradients import MaskedGradientsGate
+from hardgate.records import Finding, ImageInput, Verdict
+from hardgate.threat import Threat
+
+CLASSES = tuple("abcd")
+SPEC = ImageInput(kind="images", shape=(1, 8, 8), classes=CLASSES, mean=(0.5,), scale=(0.2,))
+THREAT = Threat(norm="Linf", eps=0.1, access="white-box", queries=300)
+REGION = region.build(THREAT, SPEC)
+LADDER: tuple[Attack, ...] = TypeAdapter(tuple[Attack, ...]).validate_python(
+    [
+        {"name": "pgd", "step_size": 0.01, "steps": 20, "restarts": 2},
+        {"name": "square", "restarts": 1},
+    ]
+)
+GATE = MaskedGradientsGate(kind="masked_gradients", bound=0.05, min_samples=200)
+SAMPLES = 250
+
+
+@cache
+def data() -> tuple[Tensor, Tensor]:
+    """Four blurred patterns, the same for everybody."""
+    generator = torch.Generator().manual_seed(0)
+    centres = torch.randn(4, 1, 8, 8, generator=generator) * 0.3
+    labels = torch.randint(4, (1500,), generator=generator)
+    noise = 0.15 * torch.randn(1500, 1, 8, 8, generator=generator)
+    return (0.5 + centres[labels] + noise).clamp(0, 1), labels
+
+
+@cache
+def trained(recipe: str = "standard", **settings: float) -> nn.Module:
+    """A network trained by one of our own recipes, not on the last :data:`SAMPLES`."""
+    inputs, labels = (values[:-SAMPLES] for values in data())
+    defense = TypeAdapter(Defense).validate_python({"recipe": recipe, **settings})
+    generator = torch.Generator().manual_seed(0)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Flatten(), nn.Linear(64, 48), nn.ReLU(), nn.Linear(48, 4))
+    defense.prepare(model)
+    optimizer = torch.optim.Adam(model.parameters(), 0.01)
+    for step in range(80):
+        ramp = min(1.0, (step + 1) / 40)
+        optimizer.zero_grad()
+        around, moment = REGION.scaled(ramp), Moment(step / 80, ramp)
+        defense.loss(model, inputs, labels, around, generator, moment=moment).backward()
+        optimizer.step()
+    return model
+
+
+class Mask(nn.Module):
+    """A function of an honest network and its inputs."""
+
+    def __init__(self, answer: Callable[[nn.Module, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.inner = trained()
+        self.answer = answer
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.answer(self.inner, inputs)
+
+
+def straight_through(inner: nn.Module, inputs: Tensor) -> Tensor:
+    """Round, and pretend in the backward pass that nothing happened."""
+    rounded = (inputs * 8).round() / 8
+    logits: Tensor = inner(inputs + (rounded - inputs).detach())
+    return logits
+
+
+def nearest(inner: nn.Module, inputs: Tensor) -> Tensor:
+    """Replace each input by the nearest training input, as purifying defences do."""
+    known = data()[0][:-SAMPLES]
+    closest = torch.cdist(inputs.detach().flatten(1), known.flatten(1)).argmin(dim=1)
+    logits: Tensor = inner(known[closest])
+    return logits
+
+
+def scaffolded(inner: nn.Module, inputs: Tensor) -> Tensor:
+    """Answer differently while somebody records gradients."""
+    logits: Tensor = inner(inputs)
+    return logits.roll(1, dims=1) if torch.is_grad_enabled() else logits
+
+
+def batched(inner: nn.Module, inputs: Tensor) -> Tensor:
+    """Normalise by the batch, as a layer left in training mode does."""
+    spread, middle = torch.std_mean(inputs, dim=0, keepdim=True, correction=0)
+    logits: Tensor = inner(0.5 + 0.3 * (inputs - middle) / (spread + 0.01))
+    return logits
+
+
+def winners(inner: nn.Module, inputs: Tensor) -> Tensor:
+    """Drop half of the hidden units at random, as stochastic pruning does."""
+    flatten, first, _, last = list(inner.children())
+    hidden = torch.relu(first(flatten(inputs)))
+    logits: Tensor = last(hidden * (torch.rand_like(hidden) < 0.5) * 2)
+    return logits
+
+
+def hidden_behind(logits: Tensor) -> Tensor:
+    """Answer in whole numbers of halves."""
+    return (logits * 2).round() / 2
+
+
+def weakened(inner: nn.Module, inputs: Tensor) -> Tensor:
+    """Clip the gradient to nothing on its way back."""
+    held = inputs * 1.0
+    if held.requires_grad:
+        held.register_hook(torch.zeros_like)
+    logits: Tensor = inner(held)
+    return logits
+
+
+def turned(inner: nn.Module, inputs: Tensor) -> Tensor:
+    """Answer rightly, with a gradient that points the other way."""
+    logits: Tensor = inner(inputs)
+    return 2 * logits.detach() - logits
+
+
+ZOO: dict[str, Callable[[nn.Module, Tensor], Tensor]] = {
+    "quantised input": lambda inner, inputs: inner((inputs * 8).round() / 8),
+    "thresholded input": lambda inner, inputs: inner((inputs > 0.5).float()),
+    "quantised input, gradient passed through": straight_through,
+    "no graph": lambda inner, inputs: inner(inputs.detach()),
+    "temperature": lambda inner, inputs: 200 * inner(inputs),
+    "softmax outputs": lambda inner, inputs: torch.softmax(inner(inputs), dim=1),
+    "sharp softmax outputs": lambda inner, inputs: torch.softmax(20 * inner(inputs), dim=1),
+    "rounded outputs": lambda inner, inputs: hidden_behind(inner(inputs)),
+    "noise on the input": lambda inner, inputs: inner(inputs + 0.2 * torch.randn_like(inputs)),
+    "random pruning": winners,
+    "random shift": lambda inner, inputs: inner(inputs.roll(int(torch.randint(-1, 2, ())), dims=3)),
+    "gradient turned round": turned,
+    "gradient clipped": weakened,
+    "ripples": lambda inner, inputs: inner(inputs + 0.03 * torch.sin(400 * inputs)),
+    "nearest training input": nearest,
+    "scaffolded for gradients": scaffolded,
+    "depends on the batch": batched,
+}
+HONEST: dict[str, dict[str, Any]] = {
+    "pgd": {"step_size": 0.03, "steps": 5},
+    "trades": {"step_size": 0.03, "steps": 5, "beta": 6.0},
+    "ibp": {"kappa": 0.5, "stretch": 1.0},
+}
+
+
+def judged(model: nn.Module) -> Finding:
+    inputs, labels = (values[-SAMPLES:] for values in data())
+    torch.manual_seed(0)
+    found = diagnostics.measure(
+        LADDER, THREAT, REGION, model, inputs, labels, seed=0, batch_size=128
+    )
+    return GATE.judge(found)
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_a_masked_defence_is_refused(name: str) -> None:
+    finding = judged(Mask(ZOO[name]))
+    assert finding.verdict is Verdict.FAILED, finding.message
+
+
+@pytest.mark.parametrize("recipe", HONEST)
+def test_a_network_that_is_robust_by_training_passes(recipe: str) -> None:
+    finding = judged(trained(recipe, **HONEST[recipe]))
+    assert finding.verdict is Verdict.PASSED, finding.message
+
+
+def test_an_undefended_network_is_not_called_masked() -> None:
+    assert judged(trained()).verdict is Verdict.PASSED
