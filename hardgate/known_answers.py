@@ -28,8 +28,7 @@ from hardgate.region import Region
 from hardgate.threat import Freedom, Threat
 
 SHARES = (*(step / 50 for step in range(1, 50)), 0.99)
-ENOUGH = 0.99  # of the optimum, for an attack that follows gradients
-ENOUGH_BLIND = 0.9  # a search that sees logits only has its budget, not its direction, to lose
+SAMPLES = 2 * len(SHARES)  # on either side
 SIDE = 6  # pixels; the smallest that every attack accepts
 COLUMNS = 4
 RADIUS = {"Linf": 0.1, "L2": 0.5}  # of planted images, which stay clear of 0 and 1
@@ -73,21 +72,22 @@ def measure(attacks: Sequence[Attack], spec: InputSpec, threat: Threat) -> dict[
     """Measure for every attack the share of the optimum that it reaches, at most 0.99.
 
     Cascades are measured rung by rung. Attacks are scaled to the planted radius. It takes
-    milliseconds for an attack that follows gradients, a second for a search.
+    milliseconds for an attack that follows gradients, a second for a search. The least of each
+    access has a name of its own, which a gate can ask for.
     """
     found = {}
+    weakest: dict[str, float] = {}
     for attack in flat(attacks):
         questions = _questions(spec, threat)
         scaled = attack.scaled(questions[0].threat.eps / threat.eps)
         reached = min(_reached(scaled, question) for question in questions)
-        samples = 2 * len(SHARES)
-        found[measurements.known_answer(attack.name)] = statistics.exact(reached, samples)
-    return found
-
-
-def enough(attack: Attack) -> float:
-    """Give the share of the optimum that an attack must reach before its result counts."""
-    return ENOUGH if attack.access == "white-box" else ENOUGH_BLIND
+        found[measurements.known_answer(attack.name)] = statistics.exact(reached, SAMPLES)
+        access = "white-box" if attack.access == "white-box" else "black-box"
+        weakest[access] = min(reached, weakest.get(access, 1.0))
+    return found | {
+        measurements.weakest_known_answer(access): statistics.exact(least, SAMPLES)
+        for access, least in weakest.items()
+    }
 
 
 def _reached(attack: Attack, question: _Question) -> float:

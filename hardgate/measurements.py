@@ -15,6 +15,7 @@ name                                   meaning
 ``added/<attack>``                     share of all samples that fell to this rung of a cascade
                                        after they had survived those before it
 ``known_answer/<attack>``              share of a known optimum that the attack reaches (exact)
+``known_answer/weakest/<access>``      the least of them, with gradients or without (exact)
 ``curve/<factor>/accuracy``            worst case at ``factor`` times the threat's eps
 ``certified/accuracy``                 share proven correct against every input in the region
 ``certified/smoothed/accuracy``        the same of the model's vote under noise, not of the model
@@ -98,6 +99,11 @@ def added(rung: str) -> str:
 def known_answer(attack: str) -> str:
     """Name the share of the optimum that an attack reaches where the optimum is known."""
     return f"known_answer/{word(attack)}"
+
+
+def weakest_known_answer(access: str) -> str:
+    """Name the least share that an attack of an access reaches: ``white-box``, ``black-box``."""
+    return f"known_answer/weakest/{access}"
 
 
 def curve(factor: float) -> str:

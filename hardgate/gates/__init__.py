@@ -22,6 +22,7 @@ from hardgate.gates.data_contract import DataContractGate
 from hardgate.gates.explanation_additivity import ExplanationAdditivityGate
 from hardgate.gates.explanation_stability import ExplanationStabilityGate
 from hardgate.gates.fairness import FairnessGate
+from hardgate.gates.known_answers import KnownAnswersGate
 from hardgate.gates.masked_gradients import MaskedGradientsGate
 from hardgate.gates.robust_accuracy import RobustAccuracyGate
 from hardgate.gates.robust_auc import RobustAucGate
@@ -33,6 +34,7 @@ Gate = Annotated[
     | CalibrationGate
     | RobustAccuracyGate
     | RobustAucGate
+    | KnownAnswersGate
     | MaskedGradientsGate
     | CorruptionGate
     | CertifiedGate
