@@ -26,6 +26,10 @@ name                                   meaning
 ``fairness/<column>/<situation>/...``  a :data:`Difference` between groups, or one group's rate
 ``explanation/<property>``             see :data:`Property`
 ``price/standard/<what>``              the same architecture without defence, see :data:`Price`
+``sequential/<attack>/reaches/<b>``    1 when a sequential test is sure of the bound ``b`` (exact)
+``sequential/<attack>/error_rate``     the error rate at which it is sure (exact)
+``sequential/<attack>/seen``           samples it took (exact)
+``registry/versions_before``           versions of the model registered before this one (exact)
 ``champion/exists``                    1 when the registry names a champion, else 0 (exact)
 ``champion/<metric>``                  the champion's own, on the same test split
 =====================================  =========================================================
@@ -73,6 +77,7 @@ CERTIFIED_ACCURACY = "certified/accuracy"
 SMOOTHED_ACCURACY = "certified/smoothed/accuracy"
 CORRUPTION_MEAN = "corruption/mean/accuracy"
 CORRUPTION_ERROR_RATIO = "corruption/error_ratio"
+VERSIONS_BEFORE = "registry/versions_before"
 CHAMPION_EXISTS = "champion/exists"
 
 
@@ -94,6 +99,21 @@ def attack_success(attack: str) -> str:
 def added(rung: str) -> str:
     """Name the share of samples that fell to a rung of a cascade, and to none before it."""
     return f"added/{word(rung)}"
+
+
+def reaches(attack: str, bound: float) -> str:
+    """Name the answer of a sequential test: whether report mode would find the bound."""
+    return f"sequential/{word(attack)}/reaches/{bound:g}"
+
+
+def error_rate(attack: str) -> str:
+    """Name the error rate at which a sequential test is sure of its answer."""
+    return f"sequential/{word(attack)}/error_rate"
+
+
+def seen(attack: str) -> str:
+    """Name the number of samples that a sequential test took."""
+    return f"sequential/{word(attack)}/seen"
 
 
 def known_answer(attack: str) -> str:

@@ -15,6 +15,7 @@ from hardgate.gates.corruption import CorruptionGate
 from hardgate.gates.fairness import FairnessGate
 from hardgate.gates.robust_accuracy import RobustAccuracyGate
 from hardgate.gates.robust_auc import RobustAucGate
+from hardgate.gates.robust_sequential import RobustSequentialGate
 from hardgate.measurements import WORST_CASE
 from hardgate.params_file import meant
 from hardgate.probes import Evaluation
@@ -29,12 +30,16 @@ def check(policy: Policy, section: Evaluation, spec: InputSpec) -> None:
     ParamsError
         Names the gate's place in the policy, what will be measured and what is nearest.
     """
-    attacks = [*(attack.name for attack in section.attacks), WORST_CASE]
+    judged = section.sequential.attack if section.sequential is not None else None
+    attacks: list[str] = [attack.name for attack in section.attacks if attack.name != judged]
+    attacks += [WORST_CASE] if attacks else []
     for at, gate in enumerate(policy):
         place = f"promotion.gates.{at}"
         match gate:
             case RobustAccuracyGate() | RobustAucGate():
                 _among(attacks, gate.attack, f"{place}.attack", "evaluation measures")
+            case RobustSequentialGate():
+                _judges(section, gate, place)
             case FairnessGate():
                 groups = _compared(section, spec)
                 _among(groups, gate.column, f"{place}.column", "evaluation compares groups of")
@@ -48,6 +53,16 @@ def check(policy: Policy, section: Evaluation, spec: InputSpec) -> None:
                     f"{place}.kind = {gate.kind!r}: evaluation measures no corruptions; for images "
                     "add evaluation.corruptions, for a table remove the gate"
                 )
+
+
+def _judges(section: Evaluation, gate: RobustSequentialGate, place: str) -> None:
+    asked = section.sequential
+    found = None if asked is None else (asked.attack, asked.bound, asked.alpha)
+    if found != (gate.attack, gate.bound, gate.alpha):
+        raise ParamsError(
+            f"{place} asks for {gate.attack} at bound {gate.bound:g} and alpha {gate.alpha:g}; "
+            "give evaluation.sequential the same attack, bound and alpha"
+        )
 
 
 def _compared(section: Evaluation, spec: InputSpec) -> list[str]:

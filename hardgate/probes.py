@@ -28,6 +28,7 @@ from hardgate import (
     quality,
     robustness,
     samples,
+    sequential,
     statistics,
     training,
 )
@@ -35,6 +36,7 @@ from hardgate.attacks import Attack, Cascade
 from hardgate.certification import proofs
 from hardgate.certification.proofs import Bounding, Certification
 from hardgate.defenses import Standard
+from hardgate.errors import ContractError
 from hardgate.evidence import outcomes, recomputation
 from hardgate.evidence.outcomes import Outcomes
 from hardgate.fairness import Fairness
@@ -46,7 +48,16 @@ from hardgate.training import Training
 
 CLEAN = "clean"
 CERTIFICATION = "certification"
-Kind = Literal["clean", "attack", "curve", "corruptions", "diagnostics", "price", "certification"]
+Kind = Literal[
+    "clean",
+    "attack",
+    "sequential",
+    "curve",
+    "corruptions",
+    "diagnostics",
+    "price",
+    "certification",
+]
 
 
 class Curve(Record):
@@ -76,12 +87,24 @@ class CorruptionSweep(Record):
     samples: PositiveInt
 
 
+class Sequential(Record):
+    """Gate mode: a cascade of ``attacks`` is asked only until it is sure of one bound.
+
+    ``alpha`` is the error rate over all attempts; each version of a model spends a part of it.
+    """
+
+    attack: str
+    bound: Annotated[float, Field(gt=0, le=1)]
+    alpha: Annotated[float, Field(gt=0, lt=1)]
+
+
 class Evaluation(Record):
     """The evaluation section of params.yaml: what is measured, and on how many test samples."""
 
     samples: PositiveInt  # attacked test samples; clean quality is measured on all of them
     batch_size: PositiveInt
     attacks: tuple[Attack, ...] = Field(min_length=1)
+    sequential: Sequential | None = None  # gate mode for one of the attacks
     curve: Curve
     diagnostics: PositiveInt  # samples for the signs of masked gradients
     price: PositiveInt  # samples on which an undefended twin is attacked, to price the defence
@@ -94,6 +117,16 @@ class Evaluation(Record):
         names = [attack.name for attack in self.attacks]
         if len(set(names)) < len(names):
             raise ValueError(f"an attack is named twice in {names}")
+        return self
+
+    @model_validator(mode="after")
+    def _a_cascade_is_judged(self) -> Self:
+        ladders = [attack.name for attack in self.attacks if isinstance(attack, Cascade)]
+        if self.sequential is not None and self.sequential.attack not in ladders:
+            raise ValueError(
+                f"sequential.attack = {self.sequential.attack!r}: gate mode needs a cascade of "
+                f"attacks; there is {', '.join(ladders) or 'none'}"
+            )
         return self
 
 
@@ -154,15 +187,26 @@ def plan(section: Evaluation, spec: InputSpec, threat: Threat) -> tuple[Probe, .
         rest.append("corruptions")
     if section.certification is not None:
         rest.append("certification")
+    judged = section.sequential.attack if section.sequential is not None else None
+    kinds: list[tuple[Kind, str]] = [
+        ("sequential" if attack.name == judged else "attack", attack.name)
+        for attack in reversed(section.attacks)
+    ]
     return (
-        *(Probe(kind="attack", name=attack.name) for attack in reversed(section.attacks)),
+        *(Probe(kind=kind, name=name) for kind, name in kinds),
         *(Probe(kind=kind, name=kind) for kind in rest),
         Probe(kind="clean", name=CLEAN),
     )
 
 
 def measure(
-    probe: Probe, section: Evaluation, subject: Subject, *, twin: Training, checkpoint: Path
+    probe: Probe,
+    section: Evaluation,
+    subject: Subject,
+    *,
+    twin: Training,
+    checkpoint: Path,
+    attempt: int,
 ) -> Found:
     """Make one measurement.
 
@@ -170,6 +214,8 @@ def measure(
     ----------
     twin, checkpoint
         How the undefended twin is trained, and where it may leave its checkpoint.
+    attempt
+        Which version of the model this would become, counted from 1: gate mode spends by it.
     """
     match probe.kind:
         case "clean":
@@ -180,6 +226,8 @@ def measure(
                 return _cascade(attack, section, subject)
             found = _attack(attack, section, subject, subject.attacked)
             return Found(inputs=found.adversarial, probabilities=found.probabilities)
+        case "sequential":
+            return Found(_sequential(section, subject, attempt))
         case "curve":
             return Found(_curve(section, subject))
         case "corruptions":
@@ -297,12 +345,54 @@ def _cascade(ladder: Cascade, section: Evaluation, subject: Subject) -> Found:
         chosen.labels.to(subject.device),
         seed=subject.seed,
         batch_size=section.batch_size,
+        certified=_certified(section, subject),
     )
     return Found(
         found.added(),
         inputs=found.worst.adversarial,
         probabilities=found.worst.probabilities,
     )
+
+
+def _certified(section: Evaluation, subject: Subject) -> Tensor | None:
+    """Tell which attacked samples need no attack, for it is proven that none succeeds."""
+    if not isinstance(section.certification, Bounding):
+        return None
+    proven = _certification(section, subject).proven
+    if proven is None:
+        return None
+    beyond = torch.zeros(len(subject.attacked) - len(proven), dtype=torch.bool)
+    return torch.cat([proven.cpu(), beyond])
+
+
+def _sequential(section: Evaluation, subject: Subject, attempt: int) -> dict[str, Measurement]:
+    """Attack samples in random order until it is sure whether the bound would be reached."""
+    asked = section.sequential
+    if asked is None:
+        return {}
+    ladder = next(attack for attack in section.attacks if attack.name == asked.attack)
+    if not isinstance(ladder, Cascade):
+        raise ContractError(f"{asked.attack} is no cascade; the params section lets none other in")
+    chosen = subject.test.take(subject.attacked)
+    answer = cascade.judge(
+        ladder,
+        subject.threat,
+        subject.region,
+        subject.model,
+        chosen.floats().to(subject.device),
+        chosen.labels.to(subject.device),
+        bound=asked.bound,
+        alpha=sequential.spend(asked.alpha, attempt),
+        seed=subject.seed,
+        certified=_certified(section, subject),
+    )
+    samples = len(subject.attacked)
+    said = {
+        measurements.reaches(asked.attack, asked.bound): float(answer.passes is True),
+        measurements.error_rate(asked.attack): answer.alpha,
+        measurements.seen(asked.attack): float(answer.seen),
+    }
+    return {name: statistics.exact(value, samples) for name, value in said.items()}
 
 
 def _curve(section: Evaluation, subject: Subject) -> dict[str, Measurement]:
@@ -424,6 +514,8 @@ def _fairness(section: Evaluation, subject: Subject, gathered: Outcomes) -> dict
         situation="clean",
         seed=subject.seed,
     )
+    if not gathered.attacks:  # gate mode keeps no outcomes
+        return found
     return found | fairness.measure(
         section.fairness,
         spec,

@@ -345,6 +345,15 @@ def find(name: str, *, version: str | None = None, alias: str | None = None) -> 
         return next((_made(entry) for entry in found if str(entry.version) == str(number)), None)
 
 
+def versions(name: str) -> int:
+    """Count the versions that were ever registered: the highest number there is."""
+    with _spoken_to() as client:
+        if not _exists(client, name):
+            return 0
+        found = client.search_model_versions(f"name = '{name}'")
+        return max((int(entry.version) for entry in found), default=0)
+
+
 def _made(entry: Any) -> Version:
     return Version(
         name=str(entry.name),

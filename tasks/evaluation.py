@@ -77,6 +77,7 @@ def measure(
             subject,
             twin=params.training,
             checkpoint=state.room("checkpoints") / f"{params.model}.undefended.safetensors",
+            attempt=_attempt(params, probe),
         )
     return Part(
         probe=probe,
@@ -86,6 +87,15 @@ def measure(
         proven=_keep_proven(params, found),
         seconds=time.monotonic() - started,
     )
+
+
+def _attempt(params: Params, probe: Probe) -> int:
+    """Count which version of the model this would become; only gate mode needs to know."""
+    if probe.kind != "sequential":
+        return 1
+    from tasks import _registry  # MLflow takes seconds to import
+
+    return _registry.versions(params.model) + 1
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)

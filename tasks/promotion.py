@@ -145,7 +145,10 @@ def find_champion(model: str) -> str | None:
 @task(cache_policy=NO_CACHE, persist_result=False)
 def measure_champion(params: Params, chain: Chain, champion: str | None) -> dict[str, Measurement]:
     """Measure the champion, if there is one, on the candidate's own test split."""
-    exists = {measurements.CHAMPION_EXISTS: statistics.exact(float(champion is not None), 1)}
+    exists = {
+        measurements.CHAMPION_EXISTS: statistics.exact(float(champion is not None), 1),
+        measurements.VERSIONS_BEFORE: statistics.exact(_registry.versions(params.model), 1),
+    }
     version = champion and _registry.find(params.model, version=champion)
     if not version:
         return exists

@@ -26,6 +26,7 @@ from hardgate.gates.known_answers import KnownAnswersGate
 from hardgate.gates.masked_gradients import MaskedGradientsGate
 from hardgate.gates.robust_accuracy import RobustAccuracyGate
 from hardgate.gates.robust_auc import RobustAucGate
+from hardgate.gates.robust_sequential import RobustSequentialGate
 from hardgate.records import Finding, Measurement
 
 Gate = Annotated[
@@ -34,6 +35,7 @@ Gate = Annotated[
     | CalibrationGate
     | RobustAccuracyGate
     | RobustAucGate
+    | RobustSequentialGate
     | KnownAnswersGate
     | MaskedGradientsGate
     | CorruptionGate

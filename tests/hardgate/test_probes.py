@@ -67,6 +67,7 @@ def found(asked: Evaluation, about: Subject) -> dict[str, Found]:
             about,
             twin=None,  # type: ignore[arg-type]  no price is asked for
             checkpoint=Path("unused"),
+            attempt=1,
         )
         for probe in planned
     }

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import Tensor, nn
 
-from hardgate import probes, region
+from hardgate import measurements, probes, region, robustness, sequential, statistics
+from hardgate.certification.proofs import Bounding
 from hardgate.evidence import recomputation
 from hardgate.params import Evaluation
 from hardgate.probes import Found, Probe, Subject
@@ -59,8 +63,12 @@ def subject() -> Subject:
     )
 
 
-def run(subject: Subject, probe: Probe) -> Found:
-    return probes.measure(probe, SECTION, subject, twin=None, checkpoint=Path("unused"))
+def run(
+    subject: Subject, probe: Probe, section: Evaluation = SECTION, *, attempt: int = 1
+) -> Found:
+    return probes.measure(
+        probe, section, subject, twin=None, checkpoint=Path("unused"), attempt=attempt
+    )
 
 
 def test_a_cascade_is_the_worst_case_and_says_what_each_rung_added(subject: Subject) -> None:
@@ -81,3 +89,58 @@ def test_the_signs_look_at_the_rungs_and_known_answers_are_asked(subject: Subjec
     assert found["known_answer/pgd"].value == 0.99
     assert found["known_answer/square"].value < 0.99  # 30 queries are few
     assert found["diagnostics/black_box_beats_white_box"].value == 0
+
+
+def gate_mode(bound: float) -> Evaluation:
+    asked = {"attack": "cascade", "bound": bound, "alpha": 0.1}
+    return Evaluation.model_validate({**SECTION.model_dump(), "sequential": asked})
+
+
+@pytest.mark.parametrize(("bound", "reached"), [(0.13, 1), (0.2, 0)])
+def test_gate_mode_gives_the_answer_that_report_mode_would(
+    subject: Subject, bound: float, reached: int
+) -> None:
+    section = gate_mode(bound)
+    (probe,) = (p for p in probes.plan(section, SPEC, THREAT) if p.kind == "sequential")
+    found = run(subject, probe, section, attempt=2).measurements
+    assert (statistics.wilson(3, 8).lower >= bound) == bool(reached)
+    assert found[measurements.reaches("cascade", bound)] == statistics.exact(reached, 8)
+    assert found["sequential/cascade/error_rate"].value == sequential.spend(0.1, 2)
+    assert 0 < found["sequential/cascade/seen"].value <= 8
+
+
+def test_gate_mode_takes_the_place_of_the_attack(subject: Subject) -> None:
+    section = gate_mode(0.13)
+    planned = probes.plan(section, SPEC, THREAT)
+    assert not [probe for probe in planned if probe.kind == "attack"]
+    found = {p.name: run(subject, p, section) for p in planned if p.kind in ("sequential", "clean")}
+    measured = probes.conclude(section, subject, probes.gather(subject, found), found)
+    assert "robust/worst_case/accuracy" not in measured
+
+
+def test_gate_mode_is_for_a_cascade() -> None:
+    asked = {"attack": "pgd", "bound": 0.5, "alpha": 0.1}
+    plain = SECTION.model_dump() | {"sequential": asked}
+    with pytest.raises(ValidationError, match="gate mode needs a cascade of attacks; there is"):
+        Evaluation.model_validate(plain)
+
+
+def test_what_is_proven_is_not_attacked(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Brightness is linear, so bounds are exact: all that stands is proven."""
+    linear = nn.Sequential(nn.Flatten(), nn.Linear(36, 2))
+    weights = torch.stack([-torch.ones(36), torch.ones(36)]) / 36
+    linear[1].load_state_dict({"weight": weights, "bias": torch.tensor([0.5, -0.5])})
+    section = SECTION.model_copy(
+        update={"certification": Bounding.model_validate({"method": "ibp", "samples": 8})}
+    )
+    seen: list[int] = []
+
+    def measure(*arguments: Any, **settings: Any) -> robustness.Outcome:
+        seen.append(len(arguments[4]))
+        return real(*arguments, **settings)
+
+    real = robustness.measure
+    monkeypatch.setattr(robustness, "measure", measure)
+    found = run(replace(subject, model=linear), Probe(kind="attack", name="cascade"), section)
+    assert found.measurements["added/fgsm"].value == 4 / 8
+    assert seen == [4]  # 7 are right, 3 of them proven, and the others fall to the first rung
