@@ -48,6 +48,47 @@ def ladder(run: Run) -> tuple[Figure, ...]:
     )
 
 
+def bracket(run: Run) -> str:
+    """Say between which shares the truth lies: what is proven, and what was not broken."""
+    proven = run.measured.get(measurements.CERTIFIED_ACCURACY)
+    standing = run.measured.get(measurements.robust(WORST_CASE, "accuracy"))
+    if proven is None or standing is None:
+        return ""
+    return (
+        f"Between {words.value(proven)}, proven on {words.count(proven.samples, 'sample')}, and "
+        f"{words.value(standing)}, unbroken of {standing.samples:,}, lies what a perfect attack "
+        "would leave."
+    )
+
+
+def judged(run: Run) -> str:
+    """Say what gate mode found, if one attack was asked in it."""
+    asked = run.params.evaluation.sequential
+    if asked is None:
+        return ""
+    reached = run.measured.get(measurements.reaches(asked.attack, asked.bound))
+    rate = run.measured.get(measurements.error_rate(asked.attack))
+    seen = run.measured.get(measurements.seen(asked.attack))
+    if reached is None or rate is None or seen is None:
+        return ""
+    sure = "reaches" if reached.value == 1 else "does not surely reach"
+    return (
+        f"Gate mode: after {seen.value:.0f} of {words.count(reached.samples, 'sample')}, robust "
+        f"accuracy under {words.attack(asked.attack)} {sure} {words.plain(asked.bound)}, at an "
+        f"error rate of {words.plain(rate.value)}."
+    )
+
+
+def weakest(run: Run) -> str:
+    """Say what the attacks find where it is known what there is to be found."""
+    found = [
+        f"{words.value(least)} of a known optimum {how}"
+        for access, how in (("white-box", "with gradients"), ("black-box", "without"))
+        if (least := run.measured.get(measurements.weakest_known_answer(access)))
+    ]
+    return f"The weakest attack finds {' and '.join(found)}." if found else ""
+
+
 def _rungs(run: Run, metric: Metric) -> list[Rung]:
     names = [*(attack.name for attack in run.params.evaluation.attacks), WORST_CASE]
     rungs: list[Rung] = []
