@@ -282,6 +282,8 @@ ASKED = {
     "fairness": "{kind: fairness, column: %s, difference: demographic_parity, "
     "under_attack: false, bound: 0.1, min_samples: 9}",
     "corruption": "{kind: corruption, bound: 0.6, min_samples: 9}",
+    "robust_sequential": "{kind: robust_sequential, attack: cascade, bound: 0.6, alpha: 0.05, "
+    "min_samples: 9}",
     "certified": "{kind: certified, bound: 0.6, min_samples: 9}",
 }
 SWEEP = "{severities: [1], samples: 9}"
@@ -318,6 +320,7 @@ VOTES = "{method: smoothing, samples: 9, sigma: 1, selection: 9, draws: 9, alpha
             PICTURES,
             "evaluation proves nothing about",
         ),
+        (ASKED["robust_sequential"], {}, PICTURES, "give evaluation.sequential the same attack"),
         (ASKED["certified"], {"certification": VOTES}, PICTURES, "method ibp or crown-ibp"),
         (ASKED["certified"], {"certification": PROOF}, BORROWERS, None),
         (ASKED["robust_auc"] % "worst_case", {}, BORROWERS, None),
