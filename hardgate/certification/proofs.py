@@ -37,6 +37,11 @@ class Bounding(Record):
                 f"evaluation.certification.method = {self.method!r}: layers of kind {kind} cannot "
                 "be bounded; choose another architecture, or leave evaluation.certification out"
             )
+        if self.method == "crown" and any(isinstance(m, nn.Conv2d) for m in model.modules()):
+            raise ParamsError(
+                "evaluation.certification.method = 'crown' bounds every hidden unit by itself, "
+                "which takes hours for a convolutional network; choose crown-ibp"
+            )
 
 
 class Smoothing(Noise):

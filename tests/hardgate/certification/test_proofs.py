@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from pydantic import TypeAdapter, ValidationError
+from torch import nn
 
 from hardgate import measurements, region
 from hardgate.architectures import FTTransformer
@@ -82,6 +83,13 @@ def test_smoothing_is_refused_for_another_norm() -> None:
     with pytest.raises(ParamsError, match=r"threat\.norm is Linf; choose ibp"):
         section(**VOTES, alpha=0.01).check(threshold(), LINF)
     section(**VOTES, alpha=0.01).check(threshold(), L2)
+
+
+def test_bounds_that_would_take_hours_are_refused() -> None:
+    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(72, 2))
+    with pytest.raises(ParamsError, match="hours for a convolutional network; choose crown-ibp"):
+        section(method="crown", samples=9).check(network, LINF)
+    section(method="crown", samples=9).check(network[2:], LINF)
 
 
 def test_a_network_that_cannot_be_bounded_is_refused_by_name() -> None:
