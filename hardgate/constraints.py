@@ -1,8 +1,9 @@
 """What an attacker must respect when changing the rows of a table, as arithmetic on tensors.
 
 A row is admissible beside its clean original when immutable columns are equal, missing values stay
-missing, movable columns stay within their bounds and directions, integers are integers, and every
-linear relation that the clean row keeps still holds. A clean row is always admissible, whatever it
+missing, movable columns stay within their bounds and directions, integers are integers, categories
+are of those that can be switched to and no more than can be switched, and every linear relation
+that the clean row keeps still holds. A clean row is always admissible, whatever it
 breaks itself: a value outside its bounds may stay, and a relation it breaks is not demanded.
 
 All sets but the integers are convex and hold the clean row. Hence the two tools here: projections
@@ -15,12 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from hardgate.errors import ParamsError
-from hardgate.records import ColumnType, TableInput
+from hardgate.records import Column, ColumnType, TableInput
 from hardgate.threat import Freedom, Threat
 
 TOLERANCE = 1e-6  # relative to a column's scale
@@ -43,22 +45,25 @@ class Constraints:
     low: Tensor  # (d,)
     high: Tensor  # (d,)
     integer: Tensor  # (d,), bool
+    allowed: Tensor  # (d, k), bool: the categories that a column can be switched to
+    switches: int  # columns that can be switched in one row
     weights: Tensor  # (m, d)
     bounds: Tensor  # (m,)
     groups: tuple[Tensor, ...]  # indices of relations
 
     def to(self, like: Tensor) -> Constraints:
         """Move to the device and precision of ``like``."""
-        moved = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "groups"}
-        moved = {
+        parts = {f.name: getattr(self, f.name) for f in fields(self)}
+        moved: dict[str, Any] = {
             name: part.to(like.device) if part.dtype == torch.bool else part.to(like)
-            for name, part in moved.items()
+            for name, part in parts.items()
+            if isinstance(part, Tensor)
         }
         return replace(self, **moved, groups=tuple(g.to(like.device) for g in self.groups))
 
     @property
     def movable(self) -> Tensor:
-        """Which columns can move at all, shape ``(d,)``, bool."""
+        """Which numbers can move at all, shape ``(d,)``, bool."""
         return (self.down + self.up) > 0
 
     def box(self, clean: Tensor, eps: float) -> tuple[Tensor, Tensor]:
@@ -82,6 +87,19 @@ class Constraints:
     def tolerances(self) -> Tensor:
         """Give the slack of each relation, shape ``(m,)``."""
         return TOLERANCE * (self.weights.abs() @ self.scale)
+
+    def switched(self, perturbed: Tensor, clean: Tensor) -> Tensor:
+        """Mark cells that hold another category, one they can be switched to; ``(n, d)``, bool.
+
+        None of a row in which more of them change than can.
+        """
+        if not self.switches:
+            return torch.zeros_like(clean, dtype=torch.bool)
+        code = perturbed.nan_to_num(nan=-1.0).clamp(-1, self.allowed.shape[1] - 1).long()
+        column = torch.arange(clean.shape[1], device=clean.device)
+        known = self.allowed[column, code.clamp(min=0)] & (code == perturbed)
+        changed = known & (code >= 0) & (clean >= 0) & (perturbed != clean)
+        return changed & (changed.sum(dim=1, keepdim=True) <= self.switches)
 
     def distances(self, perturbed: Tensor, clean: Tensor) -> Tensor:
         """Measure how far movable cells moved: L2 per row, ``(n, 1)``, in scaled units."""
@@ -109,8 +127,9 @@ def build(threat: Threat, spec: TableInput) -> Constraints:
         column = columns[name]
         if column.immutable:
             raise ParamsError(f"{key}: the column is immutable; remove it here or there")
+        _check_kind(key, column, freedom)
         if column.type is ColumnType.CATEGORICAL:
-            raise ParamsError(f"{key}: the column is categorical; attacks move numbers only")
+            continue
         if freedom.direction != "both" and WAYS.get(column.monotone or "") == freedom.direction:
             raise ParamsError(
                 f"{key}.direction: {freedom.direction}, but the column is {column.monotone} by "
@@ -142,11 +161,15 @@ def build(threat: Threat, spec: TableInput) -> Constraints:
                 for column, freedom in zip(spec.columns, free, strict=True)
             ]
         ),
+        allowed=_allowed(free, spec),
+        switches=threat.switches or 0,
         weights=weights,
         bounds=bounds,
         groups=(),
     )
     covered = threat.eps * found.scale >= found.high - found.low
+    if not bool(found.movable.any()):
+        raise ParamsError("threat.columns: no column of numbers can move, so eps bounds nothing")
     if bool(covered[found.movable].all()):
         raise ParamsError(
             f"threat.eps: {threat.eps:g} standard deviations cover the whole range of every "
@@ -155,12 +178,46 @@ def build(threat: Threat, spec: TableInput) -> Constraints:
     return _grouped(found)
 
 
+def _check_kind(key: str, column: Column, freedom: Freedom) -> None:
+    """Refuse numbers for categories and categories for numbers, with a ParamsError."""
+    if column.type is not ColumnType.CATEGORICAL:
+        if freedom.to:
+            raise ParamsError(f"{key}.to: the column holds numbers; give direction, min or max")
+        return
+    if not freedom.to:
+        raise ParamsError(
+            f"{key}: the column is categorical; name in {key}.to what it can be switched to, of "
+            f"{', '.join(column.categories)}"
+        )
+    for category in freedom.to:
+        if category not in column.categories:
+            raise ParamsError(
+                f"{key}.to: {category!r} is no category of the column; it has "
+                f"{', '.join(column.categories)}"
+            )
+
+
+def _allowed(free: Sequence[Freedom | None], spec: TableInput) -> Tensor:
+    """Mark the categories that each column can be switched to, shape ``(d, k)``."""
+    most = max([1, *(len(column.categories) for column in spec.columns)])
+    allowed = torch.zeros(len(spec.columns), most, dtype=torch.bool)
+    for row, column, freedom in zip(allowed, spec.columns, free, strict=True):
+        for category in freedom.to if freedom is not None else ():
+            row[column.categories.index(category)] = True
+    return allowed
+
+
 def _ways(free: Sequence[Freedom | None], spec: TableInput, way: str) -> Tensor:
     """Mark the columns that an attacker can move this way."""
     other = "up" if way == "down" else "down"
     return _vector(
         [
-            float(f is not None and f.direction != other and WAYS.get(column.monotone or "") != way)
+            float(
+                f is not None
+                and not f.to
+                and f.direction != other
+                and WAYS.get(column.monotone or "") != way
+            )
             for f, column in zip(free, spec.columns, strict=True)
         ]
     )
@@ -214,6 +271,8 @@ def relax(constraints: Constraints, perturbed: Tensor, clean: Tensor, *, eps: fl
     """
     lower, upper = constraints.box(clean, eps)
     moved = torch.clamp(perturbed, lower, upper)
+    if constraints.switches:
+        moved = torch.where(constraints.switched(perturbed, clean), perturbed, moved)
     if not constraints.groups:
         return moved
     limits = constraints.limits(clean)
@@ -223,7 +282,8 @@ def relax(constraints: Constraints, perturbed: Tensor, clean: Tensor, *, eps: fl
         for group in constraints.groups:
             value = moved.nan_to_num() @ constraints.weights[group].T
             excess = torch.relu(value - limits[:, group])
-            moved = torch.clamp(moved - excess @ pushes[group], lower, upper)
+            pushed = torch.clamp(moved - excess @ pushes[group], lower, upper)
+            moved = torch.where(constraints.movable, pushed, moved)
     return moved
 
 
@@ -257,6 +317,8 @@ def repair(constraints: Constraints, perturbed: Tensor, clean: Tensor, *, eps: f
         for group in constraints.groups:
             part = _restored(constraints, group, part, origin[rows], limits[rows][:, group])
         moved[rows] = part
+    if constraints.switches:
+        moved = torch.where(constraints.switched(proposal, origin), proposal, moved)
     return moved.float()
 
 
@@ -297,6 +359,7 @@ def admits(constraints: Constraints, perturbed: Tensor, clean: Tensor, *, eps: f
     lower, upper = constraints.box(origin, eps)
     inside = constraints.movable & (row >= lower - slack) & (row <= upper + slack)
     whole = ~constraints.integer | (row == row.round())
-    cells = (same | (inside & whole & row.isfinite())).all(dim=1)
+    switched = constraints.switched(row, origin)
+    cells = (same | switched | (inside & whole & row.isfinite())).all(dim=1)
     limits = constraints.limits(origin) + constraints.tolerances()
     return cells & (row.nan_to_num() @ constraints.weights.T <= limits).all(dim=1)

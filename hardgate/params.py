@@ -95,6 +95,11 @@ class Params(Record):
         region.build(self.threat, spec)
         augmentations.check(self.augmentation, spec, self.threat)
         self.training.check(spec)
+        if self.training.defense.certifies and self.threat.switches:
+            raise ParamsError(
+                f"training.defense.recipe = {self.training.defense.recipe!r}: bounds hold numbers, "
+                "and threat.columns lets categories be switched; choose pgd"
+            )
         self.explanation.check(train=train, test=test)
         with _of("explanation.attack"):
             if self.explanation.attack is not None:

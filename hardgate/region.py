@@ -15,7 +15,7 @@ from torch import Tensor
 
 from hardgate import constraints
 from hardgate.constraints import TOLERANCE, Constraints
-from hardgate.errors import ParamsError
+from hardgate.errors import ContractError, ParamsError
 from hardgate.records import ImageInput, InputSpec, Norm
 from hardgate.threat import Threat
 
@@ -227,11 +227,27 @@ class TableRegion:
         rules = self._rules(clean)
         return (rules.scale * rules.movable).expand_as(clean)
 
+    @property
+    def switches(self) -> int:
+        """How many categorical columns can change in one row."""
+        return self.constraints.switches
+
+    def options(self) -> Tensor:
+        """List what can be switched: column and category per line, shape ``(m, 2)``."""
+        return self.constraints.allowed.nonzero()
+
     def box(self, clean: Tensor) -> tuple[Tensor, Tensor]:
         """Give the box that bounds and radius span; relations and integers only cut parts off it.
 
         NaN where a cell is missing: it stays missing.
+
+        Raises
+        ------
+        ContractError
+            If categories can be switched, which no box holds.
         """
+        if self.switches:
+            raise ContractError("no box holds categories that can be switched; prove nothing")
         rules = self._rules(clean.double())
         slack = TOLERANCE * rules.scale * rules.movable
         lower, upper = rules.box(clean.double(), self.eps)
@@ -258,7 +274,7 @@ class TableRegion:
 
 def _shrunk(rules: Constraints, perturbed: Tensor, clean: Tensor, eps: float) -> Tensor:
     shrink = (eps / rules.distances(perturbed, clean).clamp(min=1e-12)).clamp(max=1)
-    return clean + (perturbed - clean) * shrink
+    return torch.where(rules.movable, clean + (perturbed - clean) * shrink, perturbed)
 
 
 def _uniform(like: Tensor, generator: torch.Generator) -> Tensor:

@@ -110,18 +110,22 @@ Relation = Annotated[str, AfterValidator(_is_relation)]
 class Freedom(Record):
     """How an attacker can change one column; bounds are in the column's own units.
 
-    Without ``min`` or ``max`` the training split's own range bounds the column.
+    Without ``min`` or ``max`` the training split's own range bounds the column. A categorical
+    column has none of these: ``to`` names the categories that it can be switched to.
     """
 
     direction: Literal["both", "up", "down"] = "both"
     min: float | None = None
     max: float | None = None
     integer: bool = False
+    to: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _is_a_range(self) -> Self:
         if self.min is not None and self.max is not None and not self.min < self.max:
             raise ValueError(f"min {self.min} is not below max {self.max}")
+        if self.to and self.model_fields_set - {"to"}:
+            raise ValueError("to is for categories, direction, min, max and integer for numbers")
         return self
 
 
@@ -129,7 +133,7 @@ class Threat(Record):
     """Who attacks, how far, how often, and what he can touch.
 
     ``eps`` is in pixel units for images and in standard deviations of the training split for
-    tables. ``columns`` and ``relations`` are for tables only.
+    tables. ``columns``, ``switches`` and ``relations`` are for tables only.
     """
 
     norm: Norm
@@ -137,7 +141,20 @@ class Threat(Record):
     access: Access
     queries: PositiveInt  # per sample, for attacks that only ask
     columns: dict[str, Freedom] = Field(default_factory=dict)
+    switches: PositiveInt | None = None  # categorical columns that can change in one row
     relations: tuple[Relation, ...] = ()
+
+    @model_validator(mode="after")
+    def _switches_are_counted(self) -> Self:
+        categories = any(freedom.to for freedom in self.columns.values())
+        if categories and self.switches is None:
+            raise ValueError(
+                "switches is missing: eps measures no categories, so say how many of the columns "
+                "with to can change in one row"
+            )
+        if self.switches is not None and not categories:
+            raise ValueError("switches counts categorical columns, and no column names its to")
+        return self
 
     def inequalities(self) -> tuple[Linear, ...]:
         """Parse the relations."""
@@ -145,7 +162,7 @@ class Threat(Record):
 
     def check_images(self) -> None:
         """Refuse a threat that cannot be meant for pixels in [0, 1]."""
-        if self.columns or self.relations:
+        if self.columns or self.relations or self.switches:
             raise ParamsError("threat: columns and relations are for tables; images have none")
         if self.norm == "Linf" and self.eps >= 1:
             raise ParamsError(

@@ -22,6 +22,7 @@ from pydantic import Field
 from hardgate.attacks.apgd import APGDCE, APGDDLR, APGDT
 from hardgate.attacks.cascade import Cascade, Rung
 from hardgate.attacks.constrained_pgd import ConstrainedPGD
+from hardgate.attacks.constrained_relay import ConstrainedRelay
 from hardgate.attacks.constrained_search import ConstrainedSearch
 from hardgate.attacks.images import (
     FGSM,
@@ -33,7 +34,10 @@ from hardgate.attacks.images import (
 from hardgate.attacks.relay import Relay
 from hardgate.attacks.square import Square
 
-Attack = Annotated[Rung | Cascade | ConstrainedPGD | ConstrainedSearch, Field(discriminator="name")]
+Attack = Annotated[
+    Rung | Cascade | ConstrainedPGD | ConstrainedSearch | ConstrainedRelay,
+    Field(discriminator="name"),
+]
 
 
 def flat(attacks: Iterable[Attack]) -> tuple[Attack, ...]:
@@ -54,6 +58,7 @@ __all__ = [
     "Attack",
     "Cascade",
     "ConstrainedPGD",
+    "ConstrainedRelay",
     "ConstrainedSearch",
     "Relay",
     "Square",

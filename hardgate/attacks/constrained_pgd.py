@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hardgate.attacks.ascent import frozen, gradient_of, margin
-from hardgate.attacks.rows import Worst, check_table
-from hardgate.errors import ContractError, ParamsError
+from hardgate.attacks.rows import Worst, check_table, table_region
+from hardgate.errors import ParamsError
 from hardgate.records import InputSpec, Radius, Record
 from hardgate.region import Region, TableRegion
 from hardgate.threat import Access, Threat
@@ -70,26 +70,20 @@ class ConstrainedPGD(Record):
         generator: torch.Generator,
     ) -> Tensor:
         """Find the admissible row with the lowest margin; the first start is the clean row."""
-        if not isinstance(region, TableRegion):
-            raise ContractError(f"{self.name} takes a region of table rows, not {type(region)}")
+        table = table_region(self.name, region)
         with frozen(model), torch.no_grad():
             worst = Worst(inputs, labels, model(inputs))
             for restart in range(self.restarts):
-                loss, way = WAYS[restart % len(WAYS)]
-                start = inputs if restart == 0 else region.start(inputs, generator)
-                climb = LOSSES[loss](model, labels)
-                self._climb(climb, way, start, region, worst, model)
+                start = inputs if restart == 0 else table.start(inputs, generator)
+                self.climb(model, table, worst, start, turn=restart)
         return worst.inputs
 
-    def _climb(
-        self,
-        loss: Callable[[Tensor], Tensor],
-        way: str,
-        start: Tensor,
-        region: TableRegion,
-        worst: Worst,
-        model: nn.Module,
+    def climb(
+        self, model: nn.Module, region: TableRegion, worst: Worst, start: Tensor, *, turn: int
     ) -> None:
+        """Ascend once from ``start``, by the loss and direction whose turn it is."""
+        kind, way = WAYS[turn % len(WAYS)]
+        loss = LOSSES[kind](model, worst.labels)
         perturbed, clean = start, worst.clean
         for step in range(self.steps):
             size = self.step_size * max(1 - step / self.steps, LAST_STEP)

@@ -3,7 +3,8 @@
 A random search in the manner of Andriushchenko et al. (2020), "Square attack", arXiv:1912.00049,
 with columns in place of squares. First every column is tried alone in both directions, and then
 all columns together, each in its better direction; from there random subsets of columns move,
-fewer and fewer, and a change stays when it lowers the margin.
+fewer and fewer, and a change stays when it lowers the margin. Categories that can be switched are
+tried one by one on top of that, and drawn at random every other time.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from hardgate.attacks.ascent import frozen
-from hardgate.attacks.rows import Worst, check_table
+from hardgate.attacks.rows import Worst, check_table, table_region
 from hardgate.errors import ParamsError
 from hardgate.records import InputSpec, Record
-from hardgate.region import Region
+from hardgate.region import Region, TableRegion
 from hardgate.threat import Access, Threat
 
 FEWEST_QUERIES = 2  # the clean row, and one proposal
+SWITCH_EVERY = 2  # proposals
 
 
 class ConstrainedSearch(Record):
@@ -60,23 +62,45 @@ class ConstrainedSearch(Record):
         generator: torch.Generator,
     ) -> Tensor:
         """Find the admissible row with the lowest margin within the budget."""
+        table = table_region(self.name, region)
         with frozen(model), torch.no_grad():
             worst = Worst(inputs, labels, model(inputs))
-            columns = region.step(torch.ones_like(inputs[:1]), 1.0)[0].nonzero().flatten()
             left = threat.queries - 1
-            if left > 2 * len(columns):
-                _try_columns(model, region, worst, columns)
-                left -= 2 * len(columns) + 1
-            for turn in range(left):
-                count = max(1, round(self.share * len(columns) * (1 - turn / left)))
-                moves = _moves(inputs, columns, count, generator)
-                steps = region.step(moves, region.eps) * _lengths(inputs, generator)
-                _propose(model, region, worst, worst.inputs + steps)
+            left -= try_alone(model, table, worst, budget=left)
+            self.wander(model, table, worst, queries=left, generator=generator)
         return worst.inputs
 
+    def wander(
+        self,
+        model: nn.Module,
+        region: TableRegion,
+        worst: Worst,
+        *,
+        queries: int,
+        generator: torch.Generator,
+    ) -> None:
+        """Propose random changes of the worst rows so far, ``queries`` times."""
+        columns = _columns(region, worst.clean)
+        options = region.options().to(worst.clean.device)
+        for turn in range(queries):
+            rows = worst.inputs
+            if len(options) and turn % SWITCH_EVERY == 0:
+                rows = _switch(rows, worst.clean, options, region.switches, generator)
+            count = max(1, round(self.share * len(columns) * (1 - turn / queries)))
+            moves = _moves(rows, columns, count, generator)
+            steps = region.step(moves, region.eps) * _lengths(rows, generator)
+            _propose(model, region, worst, rows + steps)
 
-def _try_columns(model: nn.Module, region: Region, worst: Worst, columns: Tensor) -> None:
-    """Try every column alone, both ways, then all at once in the ways that helped more."""
+
+def try_alone(model: nn.Module, region: TableRegion, worst: Worst, *, budget: int) -> int:
+    """Try each change alone and then the better ones together; give the queries that took.
+
+    Columns both ways, and every category there is; nothing where the budget does not reach.
+    """
+    columns, options = _columns(region, worst.clean), region.options()
+    needed = 2 * len(columns) + len(options) + 1
+    if needed > budget:
+        return 0
     clean = worst.clean
     best = torch.zeros_like(clean)
     for column in columns.tolist():
@@ -87,7 +111,35 @@ def _try_columns(model: nn.Module, region: Region, worst: Worst, columns: Tensor
             for sign in (1, -1)
         )
         best[:, column] = torch.sign(down - up)
-    _propose(model, region, worst, clean + region.step(best, 2 * region.eps))
+    together = clean + region.step(best, 2 * region.eps)
+    for column, category in options.tolist():
+        switched = together.clone()
+        switched[:, column] = category
+        _propose(model, region, worst, switched)
+    _propose(model, region, worst, together)
+    return needed
+
+
+def _columns(region: TableRegion, like: Tensor) -> Tensor:
+    """List the columns whose numbers can move."""
+    return region.step(torch.ones_like(like[:1]), 1.0)[0].nonzero().flatten()
+
+
+def _switch(
+    rows: Tensor, clean: Tensor, options: Tensor, most: int, generator: torch.Generator
+) -> Tensor:
+    """Draw one category per row; where it would be one too many, it takes the place of all."""
+    drawn = torch.randint(len(options), (len(rows),), generator=generator, device=generator.device)
+    column, category = options[drawn.to(rows.device)].T
+    switchable = torch.zeros_like(rows, dtype=torch.bool)
+    switchable[:, options[:, 0]] = True
+    place = torch.arange(len(rows), device=rows.device)
+    switched = rows.clone()
+    switched[place, column] = category.to(rows)
+    changed = (switchable & (switched != clean)).sum(dim=1, keepdim=True)
+    alone = torch.where(switchable, clean, rows)
+    alone[place, column] = category.to(rows)
+    return torch.where(changed > most, alone, switched)
 
 
 def _moves(like: Tensor, columns: Tensor, count: int, generator: torch.Generator) -> Tensor:

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from hardgate.attacks.ascent import margin
-from hardgate.errors import ParamsError
+from hardgate.errors import ContractError, ParamsError
 from hardgate.records import InputSpec
+from hardgate.region import Region, TableRegion
 
 
 class Worst:
@@ -37,3 +38,10 @@ def check_table(name: str, spec: InputSpec) -> None:
             f"the attack {name!r} takes tables, the data are images; "
             "use 'pgd', 'apgd-ce', 'apgd-t' and 'square'"
         )
+
+
+def table_region(name: str, region: Region) -> TableRegion:
+    """Refuse a region of images, which the check of params lets nobody write, as a contract."""
+    if not isinstance(region, TableRegion):
+        raise ContractError(f"{name} takes a region of table rows, not {type(region)}")
+    return region

@@ -30,8 +30,13 @@ class Bounding(Record):
     method: Method
     samples: PositiveInt
 
-    def check(self, model: nn.Module, threat: Threat) -> None:  # noqa: ARG002  one interface
-        """Refuse a network that cannot be bounded, with a ParamsError."""
+    def check(self, model: nn.Module, threat: Threat) -> None:
+        """Refuse what cannot be bounded: layers, categories, or in good time; a ParamsError."""
+        if threat.switches:
+            raise ParamsError(
+                f"evaluation.certification.method = {self.method!r}: bounds hold numbers, and "
+                "threat.columns lets categories be switched; leave evaluation.certification out"
+            )
         if (kind := intervals.obstacle(model)) is not None:
             raise ParamsError(
                 f"evaluation.certification.method = {self.method!r}: layers of kind {kind} cannot "

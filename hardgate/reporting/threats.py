@@ -67,7 +67,11 @@ def moves(run: Run) -> Table | None:
         return None
     rows = []
     for column in spec.columns:
-        if freedom := section.columns.get(column.name):
+        freedom = section.columns.get(column.name)
+        if freedom and freedom.to:
+            kept = f"{', '.join(freedom.to)}; {words.count(section.switches or 0, 'column')} a row"
+            rows.append((column.name, "another category", "to any named", kept))
+        elif freedom:
             low = column.low if freedom.min is None else freedom.min
             high = column.high if freedom.max is None else freedom.max
             whole = freedom.integer or column.type is ColumnType.INTEGER

@@ -25,6 +25,14 @@ STRONG: dict[str, dict[str, Any]] = {
     "torchattacks-square": {"restarts": 1},
     "constrained-pgd": {"step_size": 0.1, "steps": 40, "restarts": 2, "check_every": 5},
     "constrained-search": {"share": 0.5},
+    "constrained-relay": {
+        "step_size": 0.1,
+        "steps": 40,
+        "check_every": 5,
+        "queries": 50,
+        "share": 0.5,
+        "rounds": 2,
+    },
 }
 ENOUGH = {"white-box": 0.99, "black-box": 0.9}  # as the policies in params.yaml ask
 # 500 queries in an L2 ball reach less, and torchattacks' Square does in the Linf ball too

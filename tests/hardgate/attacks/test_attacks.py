@@ -34,6 +34,14 @@ SETTINGS: dict[str, dict[str, object]] = {
     "torchattacks-square": {"restarts": 2},
     "constrained-pgd": {"step_size": 0.2, "steps": 15, "restarts": 3, "check_every": 5},
     "constrained-search": {"share": 0.5},
+    "constrained-relay": {
+        "step_size": 0.2,
+        "steps": 15,
+        "check_every": 5,
+        "queries": 20,
+        "share": 0.5,
+        "rounds": 2,
+    },
 }
 UNION = get_args(get_args(Attack)[0])
 IMAGES = ImageInput(
@@ -70,7 +78,14 @@ TABLE = TableInput(
 )
 ROWS_THREAT = threat(
     eps=0.6,
-    columns={"a": {}, "b": {"min": -150}, "whole": {}, "up": {"direction": "up"}},
+    columns={
+        "a": {},
+        "b": {"min": -150},
+        "whole": {},
+        "up": {"direction": "up"},
+        "kind": {"to": ["x"]},
+    },
+    switches=1,
     relations=("a + 0.01 * b <= 1", "whole >= 2 * up"),
 )
 
