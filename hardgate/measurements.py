@@ -27,6 +27,12 @@ name                                   meaning
 ``price/standard/<what>``              the same architecture without defence, see :data:`Price`
 ``champion/exists``                    1 when the registry names a champion, else 0 (exact)
 ``champion/<metric>``                  the champion's own, on the same test split
+``negative_flips/<situation>``         share of samples that the champion gets right and the
+                                       candidate wrong; 0 (exact) where there is no champion
+``regression/inputs``                  kept adversarial inputs that fooled earlier versions and are
+                                       still admissible (exact)
+``regression/set_aside``               kept ones that are not: another threat, other data (exact)
+``regression/<who>_error``             share of the inputs that candidate or champion gets wrong
 =====================================  =========================================================
 """
 
@@ -71,6 +77,8 @@ SMOOTHED_ACCURACY = "certified/smoothed/accuracy"
 CORRUPTION_MEAN = "corruption/mean/accuracy"
 CORRUPTION_ERROR_RATIO = "corruption/error_ratio"
 CHAMPION_EXISTS = "champion/exists"
+REGRESSION_INPUTS = "regression/inputs"
+REGRESSION_SET_ASIDE = "regression/set_aside"
 
 
 def clean(metric: Metric) -> str:
@@ -139,6 +147,16 @@ def price(what: Price) -> str:
 def champion(metric: Metric) -> str:
     """Name a metric of the champion, measured on the candidate's own test split."""
     return f"champion/{metric}"
+
+
+def negative_flips(situation: Situation) -> str:
+    """Name the share of samples that the champion gets right and the candidate wrong."""
+    return f"negative_flips/{situation}"
+
+
+def regression_error(who: Literal["candidate", "champion"]) -> str:
+    """Name the share of the kept adversarial inputs that one of the two gets wrong."""
+    return f"regression/{who}_error"
 
 
 def word(text: str) -> str:

@@ -23,6 +23,7 @@ from hardgate.gates.explanation_additivity import ExplanationAdditivityGate
 from hardgate.gates.explanation_stability import ExplanationStabilityGate
 from hardgate.gates.fairness import FairnessGate
 from hardgate.gates.masked_gradients import MaskedGradientsGate
+from hardgate.gates.negative_flips import NegativeFlipsGate
 from hardgate.gates.robust_accuracy import RobustAccuracyGate
 from hardgate.gates.robust_auc import RobustAucGate
 from hardgate.records import Finding, Measurement
@@ -35,6 +36,7 @@ Gate = Annotated[
     | RobustAucGate
     | MaskedGradientsGate
     | CorruptionGate
+    | NegativeFlipsGate
     | CertifiedGate
     | FairnessGate
     | ExplanationAdditivityGate
