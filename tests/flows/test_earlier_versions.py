@@ -35,6 +35,7 @@ REPLAY = (
     " check_every: 5}}]"
 )
 CHAMPION = "tiny.training.start=champion"
+TUNED = (CHAMPION, REPLAY, "tiny.training.optimiser.rate=0.002")  # a tenth of what begins anew
 
 
 @pytest.fixture
@@ -76,7 +77,7 @@ def test_versions_in_a_row(visited, approve, monkeypatch, tmp_path):
     approve(first.decision.version)
 
     # The next one begins with it, and what it loses is counted.
-    second = visited.harden(CHAMPION, REPLAY)
+    second = visited.harden(*TUNED)
     assert second.decision.promoted, verdicts(second)
     start = record(visited, "training", CandidateRecord).start
     assert start is not None and start.version == first.decision.version
@@ -91,7 +92,7 @@ def test_versions_in_a_row(visited, approve, monkeypatch, tmp_path):
     report = (visited.project.root / second.decision.report).read_text()
     assert f"with version {start.version}" in report
     assert "What this version loses against the champion" in report
-    assert visited.harden(CHAMPION, REPLAY).decision == second.decision  # nothing to do
+    assert visited.harden(*TUNED).decision == second.decision  # nothing to do
 
     # One that is trained the standard way on the same data reopens what was closed.
     planted = visited.harden("tiny.training.defense={recipe: standard}")
@@ -101,7 +102,7 @@ def test_versions_in_a_row(visited, approve, monkeypatch, tmp_path):
 
     # Another champion: DVC sees no change, the flow does, and the lineage is followed back.
     approve(second.decision.version)
-    third = visited.harden(CHAMPION, REPLAY)
+    third = visited.harden(*TUNED)
     assert third.stages["augmentation"] == third.stages["training"] == "run"
     corpus = record(visited, "augmentation", CorpusRecord)
     versions = [second.decision.version, first.decision.version]
@@ -110,7 +111,7 @@ def test_versions_in_a_row(visited, approve, monkeypatch, tmp_path):
     assert made.start == corpus.earlier[0]
 
     # DVC's door leads to the same weights.
-    params.override("tiny", [CHAMPION, REPLAY])
+    params.override("tiny", TUNED)
     subprocess.run([sys.executable, "-m", "tasks.training", "tiny"], check=True)
     again = record(visited, "training", CandidateRecord)
     assert (again.start, again.model_sha256) == (made.start, made.model_sha256)
