@@ -17,4 +17,5 @@ def augment(params: Params, dataset: DatasetRecord) -> CorpusRecord:
         params,
         _store.corpus,
         lambda: augmentation.augment(params, dataset),
+        holds=lambda made: augmentation.same_lineage(params, made),
     )

@@ -38,7 +38,8 @@ def promote(
 
     1. The records are one run's, and the model's bytes are those that were evaluated.
     2. A standing decision about the very same things is given again.
-    3. The champion, if there is one, is measured on the same test split.
+    3. The champion, if there is one, is measured on the same test split, and what it gets right and
+       the candidate wrong is counted.
     4. Every gate speaks.
     5. The version is registered, whatever they said.
     6. Evidence is signed over the bytes that the registry gives back.
@@ -68,7 +69,7 @@ def promote(
     }
     findings = promotion.judge(params, measured)
     version = promotion.register(params, chain, measured)
-    evidence = promotion.attest(params, chain, version, measured, findings)
+    evidence = promotion.attest(params, chain, champion, version, measured, findings)
     decision = promotion.conclude(params, chain, champion, version, findings, evidence)
     promotion.nominate(decision)
     _dashboard.show(decision)

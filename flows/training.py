@@ -17,4 +17,5 @@ def train(params: Params, dataset: DatasetRecord, corpus: CorpusRecord) -> Candi
         params,
         _store.candidate,
         lambda: training.train(params, dataset, corpus),
+        holds=lambda made: training.still_starts_there(params, made),
     )

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from hardgate import files, provenance, records
 from hardgate.architectures import Architecture
-from hardgate.errors import HardgateError, IntegrityError
-from hardgate.records import ImageInput, InputSpec, Record, Sha256
+from hardgate.errors import HardgateError, IntegrityError, ParamsError
+from hardgate.records import ImageInput, InputSpec, Record, Sha256, TableInput
 
 WEIGHTS = "weights.safetensors"
 ARCHITECTURE = "architecture.json"
@@ -65,6 +65,38 @@ def load(directory: Path, device: torch.device) -> nn.Module:
 def read_spec(directory: Path) -> InputSpec:
     """Read what the model takes."""
     return records.read(Blueprint, directory / ARCHITECTURE).input
+
+
+def inherit(directory: Path, architecture: Architecture, spec: InputSpec) -> dict[str, Tensor]:
+    """Read the weights of a model that training is to begin with.
+
+    Raises
+    ------
+    IntegrityError
+        If the directory is not a whole model; names the file.
+    ParamsError
+        If it is of another architecture, or takes other inputs or classes.
+    """
+    blueprint = records.read(Blueprint, directory / ARCHITECTURE)
+    if blueprint.architecture != architecture:
+        raise ParamsError(
+            f"training.architecture: the champion is {blueprint.architecture!r}, this is "
+            f"{architecture!r}; weights fit their own architecture only: take the champion's, or "
+            "set training.start to scratch"
+        )
+    if reads(blueprint.input) != reads(spec):
+        raise ParamsError(
+            "training.start: the champion takes other columns, categories, shapes or classes than "
+            "today's data have; set it to scratch"
+        )
+    return state_of(load(directory, torch.device("cpu")))
+
+
+def reads(spec: InputSpec) -> object:
+    """Say how raw values become a model's inputs and answers; statistics live in the model."""
+    if isinstance(spec, TableInput):
+        return [(c.name, c.type, c.categories) for c in spec.columns], spec.classes
+    return spec.shape, spec.classes
 
 
 def build(architecture: Architecture, spec: InputSpec) -> nn.Module:

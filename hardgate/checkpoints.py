@@ -8,6 +8,7 @@ broken one is refused.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -58,7 +59,7 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
         for name, value in getattr(checkpoint, part).items()
     }
     header = checkpoint.journey.model_dump_json()
-    metadata = {HEADER: header, DIGEST: _digest(header, tensors)}
+    metadata = {HEADER: header, DIGEST: digest(header, tensors)}
     files.write_bytes(path, safetensors.torch.save(tensors, metadata))
 
 
@@ -90,7 +91,7 @@ def _read(path: Path) -> tuple[str, dict[str, Tensor]]:
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise _broken(path, f"it is not a safetensors file ({error})") from error
-    if HEADER not in metadata or metadata.get(DIGEST) != _digest(metadata[HEADER], tensors):
+    if HEADER not in metadata or metadata.get(DIGEST) != digest(metadata[HEADER], tensors):
         raise _broken(path, "its contents do not have the digest it names")
     return metadata[HEADER], tensors
 
@@ -108,7 +109,7 @@ def _part(part: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def _digest(header: str, tensors: dict[str, Tensor]) -> str:
+def digest(header: str, tensors: Mapping[str, Tensor]) -> str:
     """Digest names, kinds, shapes and bytes of all tensors, and the header."""
     described = {
         name: [

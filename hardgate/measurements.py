@@ -32,6 +32,12 @@ name                                   meaning
 ``registry/versions_before``           versions of the model registered before this one (exact)
 ``champion/exists``                    1 when the registry names a champion, else 0 (exact)
 ``champion/<metric>``                  the champion's own, on the same test split
+``negative_flips/<situation>``         share of samples that the champion gets right and the
+                                       candidate wrong; 0 (exact) where there is no champion
+``regression/inputs``                  kept adversarial inputs that fooled earlier versions and are
+                                       still admissible (exact)
+``regression/set_aside``               kept ones that are not: another threat, other data (exact)
+``regression/<who>_error``             share of the inputs that candidate or champion gets wrong
 =====================================  =========================================================
 """
 
@@ -79,6 +85,8 @@ CORRUPTION_MEAN = "corruption/mean/accuracy"
 CORRUPTION_ERROR_RATIO = "corruption/error_ratio"
 VERSIONS_BEFORE = "registry/versions_before"
 CHAMPION_EXISTS = "champion/exists"
+REGRESSION_INPUTS = "regression/inputs"
+REGRESSION_SET_ASIDE = "regression/set_aside"
 
 
 def clean(metric: Metric) -> str:
@@ -167,6 +175,16 @@ def price(what: Price) -> str:
 def champion(metric: Metric) -> str:
     """Name a metric of the champion, measured on the candidate's own test split."""
     return f"champion/{metric}"
+
+
+def negative_flips(situation: Situation) -> str:
+    """Name the share of samples that the champion gets right and the candidate wrong."""
+    return f"negative_flips/{situation}"
+
+
+def regression_error(who: Literal["candidate", "champion"]) -> str:
+    """Name the share of the kept adversarial inputs that one of the two gets wrong."""
+    return f"regression/{who}_error"
 
 
 def word(text: str) -> str:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, PositiveInt, ValidationError
 
 from hardgate import (
     augmentations,
@@ -56,6 +56,7 @@ class Promotion(Record):
     """The policy, and how long its verdict holds."""
 
     valid_days: Annotated[int, Field(ge=1, le=3650)]  # ten years: no verdict holds longer
+    regression: PositiveInt  # adversarial inputs kept for the versions after this one
     second_factor: bool = False  # the approver's login needs one
     gates: Policy
 

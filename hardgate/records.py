@@ -170,6 +170,13 @@ class DatasetRecord(Record):
     commit: str
 
 
+class Ancestor(Record):
+    """An earlier version of the model that something was made from, by what cannot be renamed."""
+
+    version: str
+    model_sha256: Sha256  # of the registered directory, as its evidence names it
+
+
 class Tally(Record):
     """What one augmentation added and what it dropped, by reason."""
 
@@ -189,6 +196,7 @@ class CorpusRecord(Record):
     train: SplitRecord
     original_samples: PositiveInt
     tallies: tuple[Tally, ...]
+    earlier: tuple[Ancestor, ...] = ()  # that samples were made against
     seed: int
     params_sha256: Sha256
     commit: str
@@ -200,6 +208,7 @@ class CandidateRecord(Record):
     schema_version: Literal[1] = 1
     model: str
     made_from: Sha256  # the corpus record
+    start: Ancestor | None = None  # whose weights training began with; None is from scratch
     directory: RelativePath
     model_sha256: Sha256  # of the directory
     architecture: str

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,13 +55,14 @@ class Training(Record):
     ``averaging`` is the share of the past in a moving average of the weights, which is then what
     is evaluated and kept; 0 keeps the last weights themselves. It evens out robust overfitting:
     Rebuffi et al. (2021), "Fixing data augmentation to improve adversarial robustness",
-    arXiv:2103.01946.
+    arXiv:2103.01946. ``start`` says where the weights come from: drawn, or the champion's.
     """
 
     architecture: Architecture
     defense: Defense
     optimiser: Optimiser
     schedule: Schedule
+    start: Literal["scratch", "champion"] = "scratch"
     epochs: PositiveInt
     batch_size: PositiveInt
     warmup_epochs: NonNegativeFloat = 0.0
@@ -121,6 +122,7 @@ def fit(
     device: torch.device,
     checkpoint: Path,
     identity: str,
+    start: Mapping[str, Tensor] | None = None,
 ) -> Fitted:
     """Train a network and give it its best weights.
 
@@ -135,6 +137,8 @@ def fit(
         File to go on from and to replace at every epoch's end.
     identity
         What else the result depends on, such as the digest of a params section.
+    start
+        Weights to begin with, of this very architecture; drawn from the seed when left out.
 
     Raises
     ------
@@ -145,7 +149,7 @@ def fit(
     """
     _check(params, spec, corpus, held_out)
     with torch.random.fork_rng(devices=_cuda(device)), _deterministic(device):
-        run = Run(params, spec, region, corpus, held_out, seed, device)
+        run = Run(params, spec, region, corpus, held_out, seed, device, start)
         name = _identify(run, identity)
         if saved := checkpoints.load(checkpoint, identity=name):
             run.restore(saved, checkpoint)
@@ -168,13 +172,17 @@ class Run:
     held_out: Samples
     seed: int
     device: torch.device
+    start: Mapping[str, Tensor] | None = None
     history: list[Epoch] = field(default_factory=list)
     stopped: Stopped | None = None
 
     def __post_init__(self) -> None:
         torch.manual_seed(self._derive("weights", 0))
         self.model = candidates.build(self.params.architecture, self.spec).to(self.device)
-        self.params.defense.prepare(self.model)
+        if self.start is None:
+            self.params.defense.prepare(self.model)
+        else:
+            self.model.load_state_dict(self.start)
         self.best = candidates.state_of(self.model)
         self.averaged = _averaged(self.model, self.params.averaging)
         self.descent = Descent(self.params.optimiser, self.model)
@@ -377,6 +385,7 @@ def _identify(run: Run, identity: str) -> str:
             "corpus": run.corpus.sha256(),
             "held_out": run.held_out.sha256(),
             "seed": run.seed,
+            "start": None if run.start is None else checkpoints.digest("start", run.start),
             "rest": identity,
             "torch": torch.__version__,
             "code": provenance.sha256_code(),

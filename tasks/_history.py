@@ -93,8 +93,17 @@ def locked(model: str) -> dict[str, Any]:
         raise IntegrityError(f"{LOCK} cannot be read: {error}; run dvc repro") from error
 
 
-def once(stage: str, params: Params, read: Callable[[str], R], run: Callable[[], R]) -> R:
+def once(
+    stage: str,
+    params: Params,
+    read: Callable[[str], R],
+    run: Callable[[], R],
+    *,
+    holds: Callable[[R], bool] = lambda _: True,
+) -> R:
     """Read a stage's record back when DVC calls it up to date, or run the stage and commit it.
+
+    ``holds`` asks a record for what no file says, and DVC cannot see: who is champion.
 
     Raises
     ------
@@ -103,9 +112,9 @@ def once(stage: str, params: Params, read: Callable[[str], R], run: Callable[[],
         beside a result of the old.
     """
     model = params.model
-    if is_current(stage, model):
+    if is_current(stage, model) and holds(made := read(model)):
         progress.enter(stage, reused=True)
-        return read(model)
+        return made
     progress.enter(stage)
     before = _inputs(stage, model)
     record = run()

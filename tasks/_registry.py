@@ -1,7 +1,7 @@
 """What is asked of MLflow: one run per hardening, one registered version, one alias.
 
-Only promotion talks to the registry, and nothing here knows the word for the alias that puts a
-version into production: a person sets that one.
+Promotion writes to the registry; training and augmentation read it when params ask for the
+champion. Nothing here writes the alias that puts a version into production: a person sets that one.
 """
 
 from __future__ import annotations

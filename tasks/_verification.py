@@ -17,7 +17,7 @@ from hardgate.evidence.spotcheck import Material
 from hardgate.evidence.verification import Check, Ground, Spot
 from hardgate.params import Params
 from hardgate.records import Decision
-from tasks import _history, _registry, _store, promotion
+from tasks import _history, _registry, _store, _versions, promotion
 from tasks._registry import Version
 
 SUBJECT = re.compile(r"(?P<model>[^/@]+)(?:/(?P<version>[0-9]+)|@(?P<alias>[^/@]+))?")
@@ -39,10 +39,10 @@ def verify(subject: str, *, sample: int, seed: int | None) -> tuple[Check, ...]:
     settings = params.load(model)
     folder = state.room("verification") / model
     shutil.rmtree(folder, ignore_errors=True)
-    evidence = _registry.fetch_files(version.run_id, promotion.EVIDENCE_FOLDER, folder)
+    evidence = _registry.fetch_files(version.run_id, _versions.EVIDENCE_FOLDER, folder)
     directory = _registry.fetch_model(version, folder / "model")
     ground = Ground(
-        evidence=evidence / promotion.EVIDENCE,
+        evidence=evidence / _versions.EVIDENCE,
         trusted=state.room("keys") / "trusted",
         model=model,
         directory=directory,
@@ -54,7 +54,7 @@ def verify(subject: str, *, sample: int, seed: int | None) -> tuple[Check, ...]:
         dvc_lock=_history.locked(model),
         commit=_store.commit(),
         outcomes=evidence / "outcomes.jsonl",
-        registry=promotion.entry(version),
+        registry=_versions.entry(version),
         judge=lambda measured: gates.decide(settings.promotion.gates, measured),
         now=datetime.now(UTC),
         waivers=state.room(waivers.ROOM),
@@ -116,7 +116,7 @@ def _material(settings: Params, directory: Path) -> Material:
     if not with_test.is_file():
         raise IntegrityError(f"{with_test} is missing; the spot check needs the test split")
     return Material(
-        predict=candidates.load(promotion.weights(directory), torch.device("cpu")),
+        predict=candidates.load(_versions.weights(directory), torch.device("cpu")),
         test=with_test,
         attacked={name: file.path for name, file in evaluation.adversarial.items()},
         region=region.build(settings.threat, dataset.input),

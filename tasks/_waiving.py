@@ -13,7 +13,7 @@ from hardgate.evidence import signing, statement, waivers
 from hardgate.evidence.waivers import Waiver
 from hardgate.records import Verdict
 from hardgate.spelling import fold
-from tasks import _registry, _verification, promotion
+from tasks import _registry, _verification, _versions, promotion
 
 TAG = "gate.waived"
 LONGEST = 365  # days
@@ -69,7 +69,7 @@ def waive(named: str, gate: str, *, reason: str, days: int, by: str | None) -> t
 def _evidence(version: _registry.Version) -> statement.Predicate:
     folder = state.room("verification") / version.name
     shutil.rmtree(folder, ignore_errors=True)
-    evidence = _registry.fetch_files(version.run_id, promotion.EVIDENCE_FOLDER, folder)
-    content = (evidence / promotion.EVIDENCE).read_bytes()
+    evidence = _registry.fetch_files(version.run_id, _versions.EVIDENCE_FOLDER, folder)
+    content = (evidence / _versions.EVIDENCE).read_bytes()
     signed = signing.verify(content, trusted=state.room("keys") / "trusted")
     return statement.read(signed.payload).predicate

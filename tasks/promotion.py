@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import getpass
-import logging
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,19 +15,17 @@ from prefect.cache_policies import NO_CACHE
 from securesystemslib.signer import Signer  # type: ignore[attr-defined]
 
 from hardgate import (
-    candidates,
     files,
     gates,
     measurements,
     provenance,
-    quality,
     records,
+    regression,
     serving,
     state,
     statistics,
 )
-from hardgate.datasets.encoding import encode_inputs
-from hardgate.errors import DataError, HardgateError, IntegrityError, RefusedError
+from hardgate.errors import IntegrityError, RefusedError
 from hardgate.evidence import (
     differences,
     model_signature,
@@ -38,29 +34,26 @@ from hardgate.evidence import (
     signing,
     statement,
 )
-from hardgate.evidence.statement import OutcomesRecord, Predicate, RegistryEntry
+from hardgate.evidence.outcomes import Stored
+from hardgate.evidence.statement import Lineage, OutcomesRecord, Predicate
 from hardgate.evidence.verification import Check
 from hardgate.params import Params
 from hardgate.records import (
     Decision,
     FileRecord,
     Finding,
-    InputSpec,
     Measurement,
-    TableInput,
 )
-from hardgate.samples import Samples
-from tasks import _history, _registry, _store, _tracking
+from tasks import _champion, _history, _registry, _store, _tracking
 from tasks._chain import Chain
 from tasks._registry import Version
+from tasks._versions import EVIDENCE, EVIDENCE_FOLDER, REGRESSION, entry, weights
 
 STAGE = "promotion"
 DECISION = "decision.json"
-EVIDENCE = "evidence.dsse.json"
 SIGNATURE = "model.sig"
 REPORT = "report.html"
 LOCK = Path("requirements.lock")
-EVIDENCE_FOLDER = "evidence"  # in the MLflow run
 EXAMPLES = 5  # test inputs that travel with the model
 
 
@@ -144,65 +137,10 @@ def find_champion(model: str) -> str | None:
 
 @task(cache_policy=NO_CACHE, persist_result=False)
 def measure_champion(params: Params, chain: Chain, champion: str | None) -> dict[str, Measurement]:
-    """Measure the champion, if there is one, on the candidate's own test split."""
-    exists = {
-        measurements.CHAMPION_EXISTS: statistics.exact(float(champion is not None), 1),
-        measurements.VERSIONS_BEFORE: statistics.exact(_registry.versions(params.model), 1),
-    }
-    version = champion and _registry.find(params.model, version=champion)
-    if not version:
-        return exists
-    folder = _registry.fetch_model(version, state.room("champions") / params.model)
-    try:
-        model = weights(folder)
-        test = _for_champion(params, chain, candidates.read_spec(model))
-        network = candidates.load(model, torch.device("cpu"))
-        with torch.no_grad():
-            logits = torch.cat([network(inputs) for inputs, _ in test.batches(512)])
-        found = quality.measure(
-            test.labels.numpy(), torch.softmax(logits.double(), 1).numpy(), seed=params.seed
-        )
-    except (HardgateError, RuntimeError) as error:
-        # Unmeasured is a refusal of the gate that compares; the reason belongs in the log.
-        logging.getLogger(__name__).warning("the champion could not be measured: %s", error)
-        return exists
-    return exists | {measurements.champion(metric): value for metric, value in found.items()}
-
-
-def _for_champion(params: Params, chain: Chain, spec: InputSpec) -> Samples:
-    """Give the test split as the champion reads it: its own columns, categories and classes.
-
-    Raises
-    ------
-    DataError
-        If the test split holds what the champion does not know.
-    """
-    test, own = _store.split(chain.dataset.test), chain.dataset.input
-    if spec.classes != own.classes:
-        raise DataError(f"it tells {', '.join(spec.classes)} apart, not {', '.join(own.classes)}")
-    if _reads(spec) == _reads(own):
-        return test
-    if not isinstance(spec, TableInput):
-        raise DataError("it takes images of another shape")
-    raw = params.dataset.load(_store.ROOT, cache=state.room("data"))
-    rows = raw.frame.iloc[test.rows.numpy()]
-    inputs = encode_inputs(rows, spec, source="the test split")
-    return replace(test, inputs=torch.from_numpy(inputs))
-
-
-def _reads(spec: InputSpec) -> object:
-    """Say how raw values become a model's inputs; statistics live in the model itself."""
-    if isinstance(spec, TableInput):
-        return [(column.name, column.type, column.categories) for column in spec.columns]
-    return spec.shape
-
-
-def weights(folder: Path) -> Path:
-    """Find the model directory within what MLflow keeps around it."""
-    found = sorted(folder.rglob(candidates.WEIGHTS))
-    if len(found) != 1:
-        raise IntegrityError(f"{folder} holds {len(found)} files {candidates.WEIGHTS}, expected 1")
-    return found[0].parent
+    """Measure the champion, if there is one, and what the candidate loses against it."""
+    before = statistics.exact(_registry.versions(params.model), 1)
+    found = _champion.measure(params, chain, champion)
+    return found | {measurements.VERSIONS_BEFORE: before}
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
@@ -243,6 +181,7 @@ def _requirements() -> list[str]:
 def attest(
     params: Params,
     chain: Chain,
+    champion: str | None,
     version: Version,
     measured: Mapping[str, Measurement],
     findings: tuple[Finding, ...],
@@ -282,6 +221,7 @@ def attest(
             leaves=stored.tree.size,
             attacks=tuple(stored.outcomes.attacks),
         ),
+        lineage=_lineage(params, chain, champion, stored),
         predictions=_predictions(chain, model),
         findings=findings,
         decision=statement.decide(findings),
@@ -293,6 +233,21 @@ def attest(
     payload = statement.payload(statement.state(predicate))
     files.write_bytes(path, signing.sign(payload, _signer()))
     return _store.file(path)
+
+
+def _lineage(params: Params, chain: Chain, champion: str | None, stored: Stored) -> Lineage:
+    """Name the earlier versions, and keep the inputs that fooled them and this one."""
+    earlier = _champion.believed(params.model, champion)
+    own = regression.fooling(stored.outcomes, chain.evaluation.adversarial)
+    inherited = regression.empty() if earlier is None else earlier.regression()
+    path = _store.directory(params.model, STAGE) / REGRESSION
+    regression.write(regression.merge(inherited, own, size=params.promotion.regression), path)
+    return Lineage(
+        champion=None if earlier is None else earlier.ancestor,
+        start=chain.candidate.start,
+        earlier=chain.corpus.earlier,
+        regression_sha256=provenance.sha256_file(path),
+    )
 
 
 def _predictions(chain: Chain, model: Path) -> tuple[tuple[float, ...], ...]:
@@ -327,17 +282,6 @@ def _signer() -> Signer:
     uri = os.environ.get("HARDGATE_SIGNER") or f"file2:{state.room('keys') / 'evidence.pem'}"
     return signing.open_signer(
         uri, trusted=_trusted(), keyid=os.environ.get("HARDGATE_SIGNER_KEYID")
-    )
-
-
-def entry(version: Version) -> RegistryEntry:
-    """Describe a version as evidence does."""
-    return RegistryEntry(
-        name=version.name,
-        version=version.version,
-        created_at=version.created,
-        run_id=version.run_id,
-        source=version.source,
     )
 
 
@@ -380,6 +324,7 @@ def conclude(
             finished: "report",
             directory / EVIDENCE: EVIDENCE_FOLDER,
             directory / SIGNATURE: EVIDENCE_FOLDER,
+            directory / REGRESSION: EVIDENCE_FOLDER,
             chain.evaluation.outcomes.path: EVIDENCE_FOLDER,
         },
     )

@@ -24,7 +24,7 @@ from hardgate.errors import HardgateError, IntegrityError
 from hardgate.evidence import differences, signing, statement
 from hardgate.evidence.statement import Predicate
 from hardgate.records import Record
-from tasks import _registry, promotion
+from tasks import _registry, _versions
 from tasks._registry import Version
 
 TOLERANCE = 1e-4  # of a probability, between two hosts' arithmetic
@@ -87,11 +87,11 @@ def act(version: Version, found: Release) -> None:
 
 
 def _verify(version: Version, folder: Path) -> str:
-    evidence = _registry.fetch_files(version.run_id, promotion.EVIDENCE_FOLDER, folder)
-    content = (evidence / promotion.EVIDENCE).read_bytes()
+    evidence = _registry.fetch_files(version.run_id, _versions.EVIDENCE_FOLDER, folder)
+    content = (evidence / _versions.EVIDENCE).read_bytes()
     signed = signing.verify(content, trusted=state.room("keys") / "trusted")
     predicate = statement.read(signed.payload).predicate
-    entry = promotion.entry(version)
+    entry = _versions.entry(version)
     differences.refuse(
         differences.of_values(predicate.registry.model_dump(), entry.model_dump(), "registry")
     )

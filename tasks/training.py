@@ -9,12 +9,14 @@ from pathlib import Path
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
+from torch import Tensor
 
 from hardgate import candidates, devices, files, provenance, region, state, training
 from hardgate.monitors import Epoch
 from hardgate.params import Params
 from hardgate.records import CandidateRecord, CorpusRecord, DatasetRecord
-from tasks import _store
+from tasks import _store, _versions
+from tasks._versions import Earlier
 
 COLUMNS = (
     "epoch",
@@ -34,6 +36,7 @@ def train(params: Params, dataset: DatasetRecord, corpus: CorpusRecord) -> Candi
     """Train the candidate, going on from a killed run's checkpoint when there is one."""
     directory = _store.fresh(params.model, "training")
     made_from = _store.digest(corpus)
+    start = _versions.start(params)
     with devices.threads_for(dataset.input):
         fitted = training.fit(
             params.training,
@@ -45,6 +48,7 @@ def train(params: Params, dataset: DatasetRecord, corpus: CorpusRecord) -> Candi
             device=devices.pick(),
             checkpoint=state.room("checkpoints") / f"{params.model}.safetensors",
             identity=provenance.sha256_json([params.digest("training"), made_from]),
+            start=None if start is None else _weights(params, dataset, start),
         )
     candidates.save(directory / "model", params.training.architecture, dataset.input, fitted.model)
     _write_history(fitted.history, directory / "history.csv")
@@ -52,6 +56,7 @@ def train(params: Params, dataset: DatasetRecord, corpus: CorpusRecord) -> Candi
         CandidateRecord(
             model=params.model,
             made_from=made_from,
+            start=None if start is None else start.ancestor,
             directory=directory / "model",
             model_sha256=provenance.sha256_tree(directory / "model"),
             architecture=params.training.architecture.name,
@@ -70,6 +75,16 @@ def train(params: Params, dataset: DatasetRecord, corpus: CorpusRecord) -> Candi
         model=params.model,
         stage="training",
     )
+
+
+def _weights(params: Params, dataset: DatasetRecord, start: Earlier) -> dict[str, Tensor]:
+    return candidates.inherit(start.directory, params.training.architecture, dataset.input)
+
+
+def still_starts_there(params: Params, candidate: CandidateRecord) -> bool:
+    """Tell whether a finished training began with what it would begin with now."""
+    start = _versions.start(params)
+    return candidate.start == (None if start is None else start.ancestor)
 
 
 def _write_history(history: Sequence[Epoch], path: Path) -> None:

@@ -2,7 +2,8 @@
 
 Read ``context.py`` (what a member is given and gives back), then the members: ``corruption.py``
 for images; ``noise.py``, ``missing.py``, ``swap.py``, ``oversample.py`` for tables;
-``adversarial.py`` and ``gan.py`` for both, which ask the model of ``surrogate.py``. ``sieve.py``
+``adversarial.py`` and ``gan.py`` for both, which ask the model of ``surrogate.py``, and
+``replay.py``, which asks earlier versions. ``sieve.py``
 is what every made sample must pass. To add one: write its file, then name it in the union below.
 Every member has
 
@@ -20,6 +21,7 @@ import functools
 import time
 import zlib
 from collections import Counter
+from collections.abc import Sequence
 from typing import Annotated
 
 import numpy as np
@@ -36,6 +38,7 @@ from hardgate.augmentations.gan import Gan
 from hardgate.augmentations.missing import Missing
 from hardgate.augmentations.noise import Noise
 from hardgate.augmentations.oversample import Oversample
+from hardgate.augmentations.replay import Replay
 from hardgate.augmentations.sieve import Sieve
 from hardgate.augmentations.surrogate import Surrogate
 from hardgate.augmentations.swap import Swap
@@ -46,7 +49,7 @@ from hardgate.samples import Samples
 from hardgate.threat import Threat
 
 Augmentation = Annotated[
-    Corruption | Noise | Missing | Swap | Oversample | Adversarial | Gan,
+    Corruption | Noise | Missing | Swap | Oversample | Adversarial | Replay | Gan,
     Field(discriminator="name"),
 ]
 ASKING = (Adversarial, Gan)  # members that ask the surrogate
@@ -57,6 +60,11 @@ class Augmenting(Record):
 
     members: tuple[Augmentation, ...] = ()
     surrogate: Surrogate | None = None
+
+    @property
+    def versions(self) -> int:
+        """How many earlier versions the members ask for."""
+        return max((m.versions for m in self.members if isinstance(m, Replay)), default=0)
 
     @model_validator(mode="after")
     def _has_whom_it_asks(self) -> Augmenting:
@@ -75,6 +83,7 @@ def augment(
     region: Region,
     device: torch.device,
     seed: int,
+    earlier: Sequence[nn.Module] = (),
 ) -> tuple[Samples, tuple[Tally, ...]]:
     """Add what every member makes to the training split.
 
@@ -82,6 +91,8 @@ def augment(
     ----------
     samples
         The training split; it comes first in the result, unchanged.
+    earlier
+        Versions before this one that take the same inputs, on the device, newest first.
 
     Raises
     ------
@@ -98,7 +109,7 @@ def augment(
             raise ParamsError("augmentation.surrogate is missing; a member asks for it")
         return surrogate.train(section.surrogate, spec, region, samples, seed=seed, device=device)
 
-    context = Context(spec, threat, region, model, device)
+    context = Context(spec, threat, region, model, device, earlier)
     sieve = Sieve(spec, samples.inputs)
     parts, tallies, occurrences = [samples], [], Counter[str]()
     for member in progress.track(section.members, "augmentation"):

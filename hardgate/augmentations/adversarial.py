@@ -11,7 +11,7 @@ from typing import ClassVar, Literal
 import numpy as np
 import torch
 from pydantic import PositiveInt
-from torch import Tensor
+from torch import Tensor, nn
 
 from hardgate import progress
 from hardgate.attacks import Attack
@@ -38,35 +38,55 @@ class Adversarial(Record):
         """Attack a share of the samples; drop those that did not move or left the threat model."""
         chosen = choose(samples, self.share, generator)
         draws = torch_generator(generator)
-        moved, flipped, admitted = torch.empty_like(chosen.inputs), [], []
-        index = torch.split(torch.arange(len(chosen)), self.batch_size)
-        for batch in progress.track(index, f"adversarial {self.attack.name}"):
-            moved[batch], wrong, good = self._batch(chosen.take(batch), context, draws)
-            flipped.append(wrong)
-            admitted.append(good)
-        same = (moved == chosen.inputs) | (moved.isnan() & chosen.inputs.isnan())
-        still = same.flatten(1).all(1)
-        kept = torch.cat([*admitted, still[:0]]) & ~still
-        return Added(
-            made(moved[kept], chosen.labels[kept]),
-            {"unmoved": int(still.sum()), "not admissible": int((~kept & ~still).sum())},
-            {"surrogate_error": float(torch.cat(flipped).float().mean()) if flipped else 0.0},
+        return against(
+            self.attack,
+            context.surrogate(),
+            chosen,
+            context,
+            draws,
+            batch_size=self.batch_size,
+            error="surrogate_error",
         )
 
-    def _batch(
-        self, batch: Samples, context: Context, draws: torch.Generator
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Give moved inputs as they are stored, where the model errs, and what is admissible."""
-        model = context.surrogate()
-        clean, labels = batch.floats().to(context.device), batch.labels.to(context.device)
-        found = self.attack.perturb(
-            model, clean, labels, context.threat, context.region, generator=draws
-        )
-        stored = _towards_clean(found.cpu(), batch.inputs)
-        again = as_floats(stored).to(context.device)
-        with torch.no_grad():
-            wrong = model(again).argmax(1) != labels
-        return stored, wrong.cpu(), context.region.admits(again, clean).cpu()
+
+def against(
+    attack: Attack,
+    model: nn.Module,
+    chosen: Samples,
+    context: Context,
+    draws: torch.Generator,
+    *,
+    batch_size: int,
+    error: str,
+) -> Added:
+    """Attack samples on a model, and tell under the name ``error`` how often it then errs."""
+    moved, flipped, admitted = torch.empty_like(chosen.inputs), [], []
+    index = torch.split(torch.arange(len(chosen)), batch_size)
+    for batch in progress.track(index, f"adversarial {attack.name}"):
+        moved[batch], wrong, good = _batch(attack, model, chosen.take(batch), context, draws)
+        flipped.append(wrong)
+        admitted.append(good)
+    same = (moved == chosen.inputs) | (moved.isnan() & chosen.inputs.isnan())
+    still = same.flatten(1).all(1)
+    kept = torch.cat([*admitted, still[:0]]) & ~still
+    return Added(
+        made(moved[kept], chosen.labels[kept]),
+        {"unmoved": int(still.sum()), "not admissible": int((~kept & ~still).sum())},
+        {error: float(torch.cat(flipped).float().mean()) if flipped else 0.0},
+    )
+
+
+def _batch(
+    attack: Attack, model: nn.Module, batch: Samples, context: Context, draws: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Give moved inputs as they are stored, where the model errs, and what is admissible."""
+    clean, labels = batch.floats().to(context.device), batch.labels.to(context.device)
+    found = attack.perturb(model, clean, labels, context.threat, context.region, generator=draws)
+    stored = _towards_clean(found.cpu(), batch.inputs)
+    again = as_floats(stored).to(context.device)
+    with torch.no_grad():
+        wrong = model(again).argmax(1) != labels
+    return stored, wrong.cpu(), context.region.admits(again, clean).cpu()
 
 
 def _towards_clean(found: Tensor, clean: Tensor) -> Tensor:

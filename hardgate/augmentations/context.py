@@ -30,6 +30,7 @@ class Context:
     region: Region
     surrogate: Callable[[], nn.Module]
     device: torch.device
+    earlier: Sequence[nn.Module] = ()  # earlier versions that take today's inputs, newest first
 
     @property
     def table(self) -> TableInput:

@@ -29,7 +29,15 @@ from pydantic import (
 
 from hardgate import provenance, records
 from hardgate.errors import IntegrityError
-from hardgate.records import FileRecord, Finding, Measurement, Record, Sha256, Verdict
+from hardgate.records import (
+    Ancestor,
+    FileRecord,
+    Finding,
+    Measurement,
+    Record,
+    Sha256,
+    Verdict,
+)
 
 STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE: Final = "https://hardgate.dev/evidence/v1"
@@ -86,6 +94,15 @@ class OutcomesRecord(Record):
     attacks: tuple[str, ...]
 
 
+class Lineage(Record):
+    """Which earlier versions had a part in this one, and what it leaves to later ones."""
+
+    champion: Ancestor | None = None  # in production when this one was decided on
+    start: Ancestor | None = None  # whose weights training began with
+    earlier: tuple[Ancestor, ...] = ()  # that training samples were made against
+    regression_sha256: Sha256 | None = None  # the file of kept adversarial inputs
+
+
 class Dated(Record):
     """What holds for some time."""
 
@@ -120,6 +137,7 @@ class Predicate(Dated):
     seeds: dict[str, int]
     measurements: dict[str, Measurement] = Field(min_length=1)
     outcomes: OutcomesRecord
+    lineage: Lineage = Lineage()
     # What the model answered to its own input example: probabilities, (rows, classes).
     predictions: tuple[tuple[float, ...], ...] = ()
     findings: tuple[Finding, ...] = Field(min_length=1)

@@ -24,6 +24,7 @@ from hardgate.gates.explanation_stability import ExplanationStabilityGate
 from hardgate.gates.fairness import FairnessGate
 from hardgate.gates.known_answers import KnownAnswersGate
 from hardgate.gates.masked_gradients import MaskedGradientsGate
+from hardgate.gates.negative_flips import NegativeFlipsGate
 from hardgate.gates.robust_accuracy import RobustAccuracyGate
 from hardgate.gates.robust_auc import RobustAucGate
 from hardgate.gates.robust_sequential import RobustSequentialGate
@@ -39,6 +40,7 @@ Gate = Annotated[
     | KnownAnswersGate
     | MaskedGradientsGate
     | CorruptionGate
+    | NegativeFlipsGate
     | CertifiedGate
     | FairnessGate
     | ExplanationAdditivityGate

@@ -14,7 +14,7 @@ from typing import Literal, Self
 from pydantic import PositiveInt, model_validator
 
 from hardgate import measurements
-from hardgate.gates.questions import RATE, AtLeast, Question, believable
+from hardgate.gates.questions import RATE, AtLeast, Question, believable, champion_exists
 from hardgate.records import Finding, Measurement, Rate, Record
 
 
@@ -63,15 +63,11 @@ class CleanQualityGate(Record):
     def judge(self, evidence: Mapping[str, Measurement]) -> Finding:
         """Judge by the higher of the bound and the champion's number less the margin."""
         (question,) = self.questions()
-        exists, trouble = believable(
-            evidence, measurements.CHAMPION_EXISTS, min_samples=1, domain=RATE
-        )
+        exists, trouble = champion_exists(evidence)
         if exists is None:
             return question.unmeasured(trouble)
-        if exists.lower == exists.upper == 0:
+        if not exists:
             return question.judge(evidence)
-        if not exists.lower == exists.upper == 1:
-            return question.unmeasured(f"{measurements.CHAMPION_EXISTS} is neither 0 nor 1")
         champion, trouble = believable(
             evidence,
             measurements.champion(self.metric),

@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError
 
 from hardgate.errors import ContractError
+from hardgate.measurements import CHAMPION_EXISTS
 from hardgate.records import Finding, Measurement, Verdict
 
 # A bound that every rate keeps would switch its gate off, so it cannot be written.
@@ -105,6 +106,16 @@ def believable(
     if measured.samples < min_samples:
         return None, f"{name} stands on {measured.samples} samples, {min_samples} are needed"
     return measured, ""
+
+
+def champion_exists(evidence: Mapping[str, Measurement]) -> tuple[bool | None, str]:
+    """Tell whether there is a champion, or nothing and why the evidence does not say so."""
+    exists, trouble = believable(evidence, CHAMPION_EXISTS, min_samples=1, domain=RATE)
+    if exists is None:
+        return None, trouble
+    if exists.lower == exists.upper and exists.value in (0, 1):
+        return bool(exists.value), ""
+    return None, f"{CHAMPION_EXISTS} is neither 0 nor 1"
 
 
 def gravest(findings: Sequence[Finding]) -> Finding:

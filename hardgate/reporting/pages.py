@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from hardgate import measurements
 from hardgate.records import Objection
 from hardgate.reporting import (
+    ancestry,
     figures,
     groups,
     prices,
@@ -82,6 +83,7 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.globals.update(
+        ancestry=ancestry,
         figures=figures,
         groups=groups,
         prices=prices,

@@ -46,6 +46,7 @@ class Servers:
 
     prefect: str
     mlflow: str
+    database: Path  # of MLflow
 
     @property
     def environment(self) -> dict[str, str]:
@@ -142,7 +143,11 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     ):
         wait_for_prefect(f"http://127.0.0.1:{prefect}/api/health")
         wait_for_mlflow(f"http://127.0.0.1:{mlflow}/health")
-        yield Servers(f"http://127.0.0.1:{prefect}/api", f"http://127.0.0.1:{mlflow}")
+        yield Servers(
+            f"http://127.0.0.1:{prefect}/api",
+            f"http://127.0.0.1:{mlflow}",
+            home / "mlflow" / "mlflow.db",
+        )
 
 
 @contextmanager

@@ -53,4 +53,4 @@ def test_an_attacked_row_keeps_the_contract_of_the_data(model: str, tmp_path: Pa
             model=model,
             data_docs=tmp_path / attack.name,
         )
-        assert not judged.objections, [objection for objection in judged.objections]
+        assert not judged.objections, list(judged.objections)

@@ -1,15 +1,16 @@
 import gzip
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from hardgate import augmentations, region
-from hardgate.augmentations import Augmenting
+from hardgate.augmentations import Augmenting, surrogate
 from hardgate.records import Column, ColumnType, ImageInput, InputSpec, TableInput, Tally
 from hardgate.samples import Samples
 from hardgate.threat import Threat
@@ -39,6 +40,7 @@ class World:
     train: Samples
     spec: InputSpec
     threat: Threat
+    earlier: tuple[nn.Module, ...] = ()
 
     def section(self, *members: dict[str, Any]) -> Augmenting:
         kind = self.spec.kind
@@ -53,6 +55,7 @@ class World:
             region=region.build(self.threat, self.spec),
             device=torch.device("cpu"),
             seed=seed,
+            earlier=self.earlier,
         )
 
     def added(self, *members: dict[str, Any], seed: int = 0) -> Samples:
@@ -104,7 +107,20 @@ def table() -> World:
             "relations": ["debts <= income"],
         }
     )
-    return World(Samples(rows, labels, torch.arange(400)), spec, threat)
+    world = World(Samples(rows, labels, torch.arange(400)), spec, threat)
+    return replace(world, earlier=versions(world))
+
+
+def versions(world: World) -> tuple[nn.Module, ...]:
+    """Train two models that could have been earlier versions."""
+    section = world.section().surrogate
+    around = region.build(world.threat, world.spec)
+    return tuple(
+        surrogate.train(
+            section, world.spec, around, world.train, seed=seed, device=torch.device("cpu")
+        )
+        for seed in (11, 12)
+    )
 
 
 def read_idx(path: str, header: int, count: int) -> np.ndarray:
@@ -130,4 +146,5 @@ def images(digits) -> World:
         kind="images", shape=(1, 28, 28), classes=tuple("0123456789"), mean=(0.13,), scale=(0.31,)
     )
     threat = Threat(norm="Linf", eps=0.3, access="white-box", queries=100)
-    return World(Samples(pixels, labels, torch.arange(600)), spec, threat)
+    world = World(Samples(pixels, labels, torch.arange(600)), spec, threat)
+    return replace(world, earlier=versions(world))

@@ -1,5 +1,7 @@
 """What every member promises, and what augment() makes of them together."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from pydantic import ValidationError
@@ -27,6 +29,18 @@ TABLE = [
         },
     },
     {"name": "gan", "share": 0.2, **GAN},
+    {
+        "name": "replay",
+        "share": 0.2,
+        "versions": 2,
+        "attack": {
+            "name": "constrained-pgd",
+            "step_size": 0.2,
+            "steps": 4,
+            "restarts": 1,
+            "check_every": 2,
+        },
+    },
 ]
 IMAGES = [
     {"name": "corruption", "share": 0.3, "severities": [1, 3]},
@@ -36,6 +50,12 @@ IMAGES = [
         "attack": {"name": "pgd", "step_size": 0.1, "steps": 4, "restarts": 1},
     },
     {"name": "gan", "share": 0.1, **GAN},
+    {
+        "name": "replay",
+        "share": 0.1,
+        "versions": 2,
+        "attack": {"name": "pgd", "step_size": 0.1, "steps": 4, "restarts": 1},
+    },
 ]
 CASES = [("table", m) for m in TABLE] + [("images", m) for m in IMAGES]
 NAMES = [f"{kind}-{member['name']}" for kind, member in CASES]
@@ -111,7 +131,7 @@ def test_no_members_add_nothing(table) -> None:
 
 def test_images_may_be_floats(images) -> None:
     floats = Samples(images.train.floats(), images.train.labels, images.train.rows)
-    world = type(images)(floats, images.spec, images.threat)
+    world = replace(images, train=floats)
     for member in IMAGES:
         added = world.added(member)
         assert added.inputs.dtype == torch.float32 and len(added) > 0

@@ -136,6 +136,7 @@ def table_params(**sections: Any) -> Params:
         },
         "promotion": {
             "valid_days": 30,
+            "regression": 2000,
             "gates": [
                 {"kind": "data_contract", "min_samples": 1000},
                 {
@@ -255,6 +256,7 @@ def image_params(**sections: Any) -> Params:
         },
         "promotion": {
             "valid_days": 30,
+            "regression": 2000,
             "gates": [
                 {"kind": "data_contract", "min_samples": 1000},
                 {
