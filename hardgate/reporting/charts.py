@@ -63,12 +63,13 @@ class Box(NamedTuple):
 
 
 class Point(NamedTuple):
-    """A point of a line, with its interval where there is one."""
+    """A point of a line, with its interval and its name where there are such."""
 
     x: float
     y: float
     lower: float | None = None
     upper: float | None = None
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -195,7 +196,10 @@ def lines(
         for line in drawn
         for point in line.points
     ]
-    named = [_name(x, mark) for mark in marks]
+    named = [
+        *(_name(x, mark) for mark in marks),
+        *(_beside(point, x, y) for line in drawn for point in line.points if point.name),
+    ]
     return _chart(
         [*_grid(x, y, x_title, whole=whole), frame, *points, *named],
         height=TOP + DOWN + BELOW,
@@ -224,6 +228,14 @@ def _name(x: Scale, mark: Mark) -> Markup:
     if x.at(mark.x) > ROOM:
         return _text(_across(x, mark.x) + 2, TOP - 9, mark.text, "mark left")
     return _text(_across(x, mark.x) - 2, TOP - 9, mark.text, "mark")
+
+
+def _beside(point: Point, x: Scale, y: Scale) -> Markup:
+    """Write a point's name on the side where there is room."""
+    at, down = _across(x, point.x), _down(y, point.y) - 9
+    if x.at(point.x) > ROOM:
+        return _text(at - 0.5, down, point.name, "mark left")
+    return _text(at + 0.5, down, point.name, "mark")
 
 
 def _grid(x: Scale, y: Scale, x_title: str, *, whole: bool) -> list[Markup]:
