@@ -8,6 +8,7 @@ reference under ``refs/exps`` names it: ``dvc exp show`` lists it, ``dvc exp app
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -172,13 +173,18 @@ def spell(value: object) -> str:
         case bool():
             return str(value).lower()
         case str():
-            quoted = value.replace("\\", "\\\\").replace("'", "\\'")
-            return f"'{quoted}'"
+            # A backslash is a plain sign there, but for those in front of a quote.
+            return "'" + re.sub(r"(\\*)('|$)", _escape, value) + "'"
         case dict():
             return "{" + ",".join(f"{key}:{spell(item)}" for key, item in value.items()) + "}"
         case list() | tuple():
             return "[" + ",".join(spell(item) for item in value) + "]"
     return repr(value)
+
+
+def _escape(found: re.Match[str]) -> str:
+    slashes, quote = found.groups()
+    return 2 * slashes + ("\\'" if quote else "")
 
 
 def replaced(place: str, values: Mapping[str, object], *, there: Mapping[str, object]) -> list[str]:
