@@ -127,7 +127,7 @@ def _environment(home: Path, progress: Path) -> dict[str, str]:
     """Let the stages find this Python, keep their state apart, and say where they are."""
     beside = str(Path(sys.executable).parent)
     return os.environ | {
-        "PATH": os.pathsep.join([beside, os.environ.get("PATH", "")]),
+        "PATH": os.pathsep.join([beside, *os.get_exec_path()]),
         "HARDGATE_HOME": str(home.absolute()),
         progress_file.VARIABLE: str(progress.absolute()),
         "DVC_NO_ANALYTICS": "1",
