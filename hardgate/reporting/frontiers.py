@@ -93,8 +93,9 @@ def table(comparison: Comparison) -> Table:
     """Say every number of every candidate, those on the frontier first."""
     metric = words.METRICS[comparison.metric]
     head = (
-        *("candidate", "frontier", f"{metric}, clean", f"{metric}, attacked", "accuracy, proven"),
-        *("training", "passes per sample", "answer", "weights", "gates", "experiment"),
+        *("candidate", "frontier", "gates", f"{metric}, clean", f"{metric}, attacked"),
+        *("accuracy, proven", "training", "answer", "passes per sample", "weights"),
+        *("architecture", "recipe", "experiment"),
     )
     order = {name: rank for rank, name in enumerate(comparison.frontier)}
     rows = sorted(comparison.candidates, key=lambda row: order.get(row.name, len(order)))
@@ -104,14 +105,16 @@ def table(comparison: Comparison) -> Table:
 def _cells(row: Compared, *, on: bool) -> tuple[str, ...]:
     refused = row.refused_by
     return (
-        f"{row.name}: {row.architecture}, {row.recipe}",
+        row.name,
         "yes" if on else "",
+        "promotable" if refused is None else f"{refused.verdict.value}: {words.gate(refused.gate)}",
         *(_said(found) for found in (row.clean, row.robust, row.certified)),
         words.duration(row.seconds),
-        str(row.passes),
         f"{words.number(row.microseconds)} µs",
+        str(row.passes),
         f"{row.weights:,}",
-        "promotable" if refused is None else f"{refused.verdict.value}: {words.gate(refused.gate)}",
+        row.architecture,
+        row.recipe,
         row.experiment,
     )
 
