@@ -19,6 +19,7 @@ from hardgate import errors, spelling
 from hardgate.errors import HardgateError, ParamsError
 
 if TYPE_CHECKING:
+    from hardgate.comparison import Comparison
     from hardgate.evidence.verification import Check
     from hardgate.records import Decision
 
@@ -84,6 +85,28 @@ def harden(
     else:
         _print_decision(decision)
     raise typer.Exit(0 if decision.promoted else 1)
+
+
+@app.command()
+def compare(model: Model, json: Json = False) -> None:
+    """Measure a grid of architectures and recipes, and show which of them no other beats.
+
+    Exit status: 0 one or more are promotable, 1 gates refuse all, 2 wrong usage or params, 3 some
+    could not be measured. Nothing is registered, and the workspace stays as it is.
+    """
+    from hardgate import params_file, progress, terminal
+
+    with _project():
+        params_file.check_model(model)
+        from tasks import _comparing
+
+        with terminal.shown(), progress.interruptible():
+            found, page = _comparing.compare(model)
+    if json:
+        sys.stdout.write(found.model_dump_json(indent=2) + "\n")
+    else:
+        _print_comparison(found, page)
+    raise typer.Exit(found.exit_code)
 
 
 @app.command()
@@ -328,6 +351,43 @@ def _print_decision(decision: Decision) -> None:
     console.print(f"[bold]{name}: {verdict}[/bold]", highlight=False)
     if decision.report is not None:
         console.print(f"report: {decision.report}", highlight=False, soft_wrap=True)
+
+
+def _print_comparison(found: Comparison, page: Path) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    table = Table(box=box.SIMPLE, pad_edge=False)
+    numbers = (f"clean {found.metric}", "attacked", "proven", "training", "passes", "answer")
+    table.add_column("")
+    table.add_column("candidate", overflow="fold")
+    for heading in numbers:
+        table.add_column(heading, justify="right")
+    table.add_column("gates", overflow="fold")
+    for row in found.candidates:
+        refused = row.refused_by
+        table.add_row(
+            "*" if row.name in found.frontier else "",
+            row.name,
+            f"{row.clean.value:.3f}",
+            f"{row.robust.value:.3f}",
+            f"{row.certified.value:.3f}" if row.certified else "-",
+            f"{row.seconds:.1f} s",
+            str(row.passes),
+            f"{row.microseconds:.3g} us",
+            "promotable" if refused is None else f"{refused.verdict.value} {refused.gate}",
+            style=None if row.name in found.frontier else "dim",
+        )
+    console.print(table)
+    for failed in found.failed:
+        console.print(f"{failed.name}: {failed.reason}", style="red", highlight=False)
+    console.print("* no other candidate is as good in every column and better in one")
+    for row in found.candidates:
+        if row.name in found.frontier:
+            console.print(f"{row.name}: dvc exp apply {row.experiment}", highlight=False)
+    console.print(f"report: {page}", highlight=False, soft_wrap=True)
 
 
 def _print_checks(checks: tuple[Check, ...]) -> None:

@@ -28,6 +28,7 @@ from hardgate import (
 )
 from hardgate.attribution import Explaining
 from hardgate.augmentations import Augmenting
+from hardgate.comparison import Comparing, Variation
 from hardgate.datasets import Dataset
 from hardgate.errors import ParamsError
 from hardgate.gates import Policy
@@ -74,6 +75,19 @@ class Params(Record):
     explanation: Explaining
     evaluation: Evaluation
     promotion: Promotion
+    # Left out of what is written down of a run: it changes none, and so belongs in no evidence.
+    compare: Comparing | None = Field(None, exclude=True)
+
+    def varied(self, candidate: Variation) -> Params:
+        """Give the params that one candidate of a comparison is trained under.
+
+        Raises
+        ------
+        ValidationError
+            If its keys do not make a training section.
+        """
+        training = Training.model_validate(candidate.of(records.to_plain(self.training)))
+        return self.model_copy(update={"training": training})
 
     def digest(self, stage: str) -> str:
         """Digest what ``stage`` depends on: its own section and the shared ones."""
@@ -187,10 +201,25 @@ def _validated(model: str, text: str, path: Path) -> Params:
     except ValidationError as error:
         lines = [_explain(model, item, section) for item in error.errors()]
         raise ParamsError(f"{path}: " + "; ".join(lines)) from error
-    for key, found in _switches(section, records.to_plain(params), model):
+    plain = {**records.to_plain(params), "compare": section.get("compare")}
+    for key, found in _switches(section, plain, model):
         raise ParamsError(f"{path}: {key} = {found}: expected a number, not {str(found).lower()}")
     _check_places(params, path)
+    _check_candidates(params, path)
     return params
+
+
+def _check_candidates(params: Params, path: Path) -> None:
+    """Find a candidate that cannot be trained now, and not after the ones before it."""
+    for at, candidate in enumerate(params.compare.candidates if params.compare else ()):
+        try:
+            params.varied(candidate)
+        except ValidationError as error:
+            problem = records.first_problem(error, "training")
+            raise ParamsError(
+                f"{path}: {params.model}.compare.candidates.{at} ({candidate.name}), "
+                f"training.{problem}"
+            ) from error
 
 
 def _switches(written: Any, read: Any, key: str) -> Iterator[tuple[str, bool]]:

@@ -71,6 +71,11 @@ def listening(listener: Listener) -> Iterator[None]:
         _listeners.remove(listener)
 
 
+def listener() -> Listener:
+    """Give whoever listens now."""
+    return _listeners[-1]
+
+
 def enter(stage: str, *, reused: bool = False) -> None:
     """Say that a stage begins, or that its earlier result still holds."""
     _listeners[-1].entered(stage, reused=reused)

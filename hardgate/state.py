@@ -74,8 +74,10 @@ def exclusive(model: str) -> Iterator[None]:
 
 
 @contextmanager
-def locked(name: str, *, busy: str, advice: str) -> Iterator[None]:
+def locked(name: str, *, busy: str, advice: str) -> Iterator[int]:
     """Hold the lock ``name`` for the length of the block; within it, it is taken as elsewhere.
+
+    Gives the file descriptor: a process that inherits it holds the lock as well, until both end.
 
     Raises
     ------
@@ -93,7 +95,7 @@ def locked(name: str, *, busy: str, advice: str) -> Iterator[None]:
             raise UnavailableError(f"{busy} (process {holder}); {advice}") from error
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-        yield
+        yield descriptor
     finally:
         os.close(descriptor)
 

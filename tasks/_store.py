@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from hardgate import errors, provenance, records, samples, state
+from hardgate import errors, progress_file, provenance, records, samples, state
 from hardgate import params as settings
 from hardgate.errors import HardgateError
 from hardgate.params import Params
@@ -101,7 +101,7 @@ def door(stage: Callable[[Params], object]) -> None:
     _, model = sys.argv
     try:
         params = settings.load(model)
-        with state.exclusive(model):
+        with state.exclusive(model), progress_file.written():
             stage(params)
     except HardgateError as error:
         sys.exit(_said(str(error), error.exit_code))

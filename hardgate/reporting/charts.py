@@ -31,6 +31,7 @@ STEP = 14  # pixels between intervals below each other
 CROWDED = 15.0  # percent of the width that half of a bound's name may take
 LEFT, ACROSS = 10.0, 87.0  # percent of the width: where a line chart's plot begins, how wide it is
 TOP, DOWN, BELOW = 24, 170, 44  # pixels
+NEAR, SMALL = 16.0, 12.0  # percent and pixels within which two names would meet
 ROOM = 55.0  # percent: a name that begins further right would leave the chart
 
 
@@ -63,12 +64,13 @@ class Box(NamedTuple):
 
 
 class Point(NamedTuple):
-    """A point of a line, with its interval where there is one."""
+    """A point of a line, with its interval and its name where there are such."""
 
     x: float
     y: float
     lower: float | None = None
     upper: float | None = None
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -195,7 +197,10 @@ def lines(
         for line in drawn
         for point in line.points
     ]
-    named = [_name(x, mark) for mark in marks]
+    named = [
+        *(_name(x, mark) for mark in marks),
+        *_beside([point for line in drawn for point in line.points if point.name], x, y),
+    ]
     return _chart(
         [*_grid(x, y, x_title, whole=whole), frame, *points, *named],
         height=TOP + DOWN + BELOW,
@@ -224,6 +229,21 @@ def _name(x: Scale, mark: Mark) -> Markup:
     if x.at(mark.x) > ROOM:
         return _text(_across(x, mark.x) + 2, TOP - 9, mark.text, "mark left")
     return _text(_across(x, mark.x) - 2, TOP - 9, mark.text, "mark")
+
+
+def _beside(points: Sequence[Point], x: Scale, y: Scale) -> list[Markup]:
+    """Write each point's name on the side where there is room, above names that are there."""
+    named: list[Markup] = []
+    taken: list[tuple[float, float]] = []
+    for point in sorted(points, key=lambda point: point.y):
+        across, down = _across(x, point.x), _down(y, point.y) - 9
+        while any(abs(across - a) < NEAR and abs(down - d) < SMALL for a, d in taken):
+            down -= 1
+        taken.append((across, down))
+        left = x.at(point.x) > ROOM
+        aside = -0.5 if left else 0.5
+        named.append(_text(across + aside, down, point.name, "mark left" if left else "mark"))
+    return named
 
 
 def _grid(x: Scale, y: Scale, x_title: str, *, whole: bool) -> list[Markup]:

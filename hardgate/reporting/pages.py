@@ -10,10 +10,12 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from hardgate import measurements
+from hardgate.comparison import Comparison
 from hardgate.records import Objection
 from hardgate.reporting import (
     ancestry,
     figures,
+    frontiers,
     groups,
     prices,
     reasons,
@@ -55,6 +57,27 @@ def render_refusal(refusal: Refusal) -> str:
         sources=sheets.sources(refusal.params),
         commit=refusal.commit,
         commands=reproduction.commands(refusal.commit, refusal.params.model, registered=False),
+    )
+
+
+def render_comparison(comparison: Comparison) -> str:
+    """Write the page of a comparison of candidates."""
+    return _fill(
+        "comparison.html",
+        comparison=comparison,
+        panels=frontiers.panels(comparison),
+        table=frontiers.table(comparison),
+        decided=words.moment(comparison.compared_at),
+    )
+
+
+def draw_frontier(comparison: Comparison) -> str:
+    """Draw the charts of that page as one SVG file of its own."""
+    return _fill(
+        "frontier.svg",
+        panels=frontiers.panels(comparison),
+        width=frontiers.WIDTH,
+        height=frontiers.HEIGHT,
     )
 
 

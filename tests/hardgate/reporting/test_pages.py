@@ -339,5 +339,5 @@ def test_the_wheel_carries_the_templates() -> None:
     }
     templates = (ROOT / "hardgate/reporting/templates").iterdir()
     expected = {path.relative_to(ROOT).as_posix() for path in templates}
-    assert len(expected) == 5
+    assert len(expected) == 7
     assert expected <= carried

@@ -1,0 +1,178 @@
+"""A comparison leaves the workspace alone, loses nothing to a failure, and goes on after a kill."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hardgate import params
+from hardgate.comparison import Comparison
+from tasks import _comparing
+
+if TYPE_CHECKING:
+    from tests.conftest import Project
+
+GRID = """
+  compare:
+    candidates:
+      - {name: plain, training: {defense: {recipe: standard}, epochs: 1}}
+      - {name: unprovable, training: {architecture: {name: ft-transformer, width: 8, heads: 2}}}
+      - {name: as-it-is}
+"""
+
+
+@pytest.fixture
+def grid(project: Project) -> Project:
+    with project.params.open("a", encoding="utf-8") as stream:
+        stream.write(GRID.removeprefix("\n"))
+    return project
+
+
+def names() -> list[str]:
+    settings = params.load("tiny")
+    return [one.experiment for one in _comparing._entries(settings, _comparing._basis(settings))]
+
+
+def changed(project: Project, old: str, new: str) -> None:
+    text = project.params.read_text(encoding="utf-8")
+    assert text.count(old) == 1
+    project.params.write_text(text.replace(old, new), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("epochs: 3", "epochs: 4"),
+        ("eps: 0.1", "eps: 0.2"),
+        ("seed: 7", "seed: 8"),
+        ("path_steps: 8", "path_steps: 9"),
+    ],
+    ids=["training", "threat", "seed", "explanation"],
+)
+def test_other_params_are_other_experiments(grid: Project, old: str, new: str) -> None:
+    before = names()
+    changed(grid, old, new)
+    assert not set(before) & set(names())
+
+
+def test_other_code_or_data_are_other_experiments(grid: Project) -> None:
+    before = names()
+    with (grid.root / "hardgate" / "quality.py").open("a") as stream:
+        stream.write("# changed\n")
+    code = names()
+    with grid.data.open("a") as stream:
+        stream.write("1,1,30,north,0\n")
+    assert len({*before, *code, *names()}) == 9
+
+
+def test_a_change_of_one_candidate_leaves_the_others_their_names(grid: Project) -> None:
+    before = names()
+    changed(grid, "epochs: 1}", "epochs: 2}")
+    assert [old == new for old, new in zip(before, names(), strict=True)] == [False, True, True]
+
+
+def test_another_policy_needs_no_other_experiment(grid: Project) -> None:
+    before = names()
+    changed(grid, "valid_days: 30", "valid_days: 20")
+    assert names() == before
+
+
+def test_a_model_without_candidates_is_wrong_params(project: Project, command) -> None:
+    ended = command("compare", "tiny")
+    assert ended.status == 2
+    assert "tiny.compare is missing; name two candidates" in ended.err
+
+
+def test_an_unknown_model_is_wrong_usage(project: Project, command) -> None:
+    ended = command("compare", "tinny")
+    assert ended.status == 2
+    assert "did you mean tiny" in ended.err
+
+
+def test_a_second_comparison_waits_for_the_first(grid: Project, command) -> None:
+    from hardgate import state
+
+    with state.locked("compare.tiny.lock", busy="", advice=""):
+        ended = command("compare", "tiny")
+    assert ended.status == 3
+    assert f"a comparison of tiny is under way (process {os.getpid()})" in ended.err
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    """Everything a person sees in the workspace but what the comparison writes."""
+    return {
+        path.relative_to(root).as_posix(): path.read_bytes()
+        for path in sorted(root.rglob("*"))
+        if path.is_file()
+        and not {".git", ".dvc", ".hardgate", "__pycache__"} & set(path.parts)
+        and not path.is_relative_to(root / "runs" / "tiny" / "compare")
+    }
+
+
+def killed_in_the_second(grid: Project, how: int) -> None:
+    """Start a comparison, and end it while its second candidate runs."""
+    with grid.start("compare", "tiny") as process:
+        for line in process.stderr:
+            if line.startswith("unprovable (2 of 3)"):
+                time.sleep(1)
+                process.send_signal(how)
+                break
+        assert process.wait(120) != 0
+
+
+def compared(grid: Project, patience: float = 300) -> tuple[Comparison, str]:
+    """Compare, once the rest of a killed comparison has ended."""
+    deadline = time.monotonic() + patience
+    while True:
+        done = grid.hardgate("compare", "tiny", "--json", timeout=900)
+        if "is under way" not in done.stderr:
+            break
+        assert time.monotonic() < deadline
+        time.sleep(2)
+    assert done.returncode == 3, done.stderr
+    return Comparison.model_validate_json(done.stdout), done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "kill"])
+def test_a_comparison_goes_on_where_it_was_ended_and_leaves_the_workspace(
+    grid: Project, how: int
+) -> None:
+    before, status = contents(grid.root), grid.git("status", "--porcelain")
+    killed_in_the_second(grid, how)
+    assert contents(grid.root) == before
+    found, said = compared(grid)
+    assert contents(grid.root) == before
+    assert grid.git("status", "--porcelain") == status
+    assert "plain (1 of 3): up to date" in said
+    assert [one.name for one in found.candidates] == ["plain", "as-it-is"]
+    assert [(one.name, one.reason.partition(" (")[0]) for one in found.failed] == [
+        ("unprovable", "a layer of kind Tokenizer cannot be bounded")
+    ]
+    assert set(found.frontier) <= {"plain", "as-it-is"}
+    plain, hardened = found.candidates
+    assert (plain.recipe, plain.passes, plain.epochs) == ("standard", 2, 1)
+    assert (hardened.recipe, hardened.passes, hardened.epochs) == ("pgd", 6, 3)
+    assert plain.microseconds == hardened.microseconds  # one architecture
+    assert len(plain.findings) == 4
+    assert not list((grid.root / ".dvc" / "tmp" / "exps" / "standalone").glob("tmp*"))
+    shown = json.loads((grid.run("compare") / "comparison.json").read_text(encoding="utf-8"))
+    assert shown == json.loads(found.model_dump_json())
+    assert "compare-tiny-plain" in grid.git("for-each-ref", "refs/exps")
+    _applied(grid, hardened.experiment)
+
+
+def _applied(grid: Project, experiment: str) -> None:
+    """Take a candidate over: its stages are then up to date."""
+    from dvc.repo import Repo
+
+    with Repo(str(grid.root)) as repository:
+        repository.experiments.apply(experiment)
+    with Repo(str(grid.root)) as repository:
+        assert repository.status(targets=["training@tiny", "evaluation@tiny"]) == {}
