@@ -27,6 +27,7 @@ from hardgate.gates.masked_gradients import MaskedGradientsGate
 from hardgate.gates.robust_accuracy import RobustAccuracyGate
 from hardgate.gates.robust_auc import RobustAucGate
 from hardgate.gates.robust_sequential import RobustSequentialGate
+from hardgate.gates.shift import ShiftGate
 from hardgate.records import Finding, Measurement
 
 Gate = Annotated[
@@ -39,6 +40,7 @@ Gate = Annotated[
     | KnownAnswersGate
     | MaskedGradientsGate
     | CorruptionGate
+    | ShiftGate
     | CertifiedGate
     | FairnessGate
     | ExplanationAdditivityGate
