@@ -23,6 +23,8 @@ name                                   meaning
 ``corruption/<name>/<severity>/...``   accuracy under one corruption, severity 1 to 5
 ``corruption/mean/accuracy``           mean over all corruptions and severities
 ``corruption/error_ratio``             mean corrupted error over clean error
+``shift/<label>/<metric>``             under one natural shift of a table, see :data:`ShiftMetric`
+``shift/worst/<metric>``               the shift whose interval reaches lowest, whole
 ``fairness/<column>/<situation>/...``  a :data:`Difference` between groups, or one group's rate
 ``explanation/<property>``             see :data:`Property`
 ``price/standard/<what>``              the same architecture without defence, see :data:`Price`
@@ -59,6 +61,7 @@ Sign = Literal[
     "outputs_are_probabilities",  # share of inputs answered by shares of one instead of logits
     "curve_rises",  # 1 when a larger eps leaves clearly more inputs correct
 ]
+ShiftMetric = Literal["accuracy", "auc"]
 Situation = Literal["clean", "under_attack"]
 Difference = Literal["demographic_parity", "equalized_odds"]
 GroupRate = Literal["accuracy", "selection_rate", "true_positive_rate", "false_positive_rate"]
@@ -147,6 +150,16 @@ def diagnostics(sign: Sign) -> str:
 def corruption(name: str, severity: int) -> str:
     """Name the accuracy under one corruption at one severity."""
     return f"corruption/{word(name)}/{severity}/accuracy"
+
+
+def shift(label: str, metric: ShiftMetric) -> str:
+    """Name a metric under one natural shift of a table."""
+    return f"shift/{word(label)}/{metric}"
+
+
+def worst_shift(metric: ShiftMetric) -> str:
+    """Name a metric under the shift that leaves least of it; no shift's own label is ``worst``."""
+    return f"shift/worst/{metric}"
 
 
 def difference(column: str, situation: Situation, measure: Difference) -> str:

@@ -16,6 +16,7 @@ from hardgate.gates.fairness import FairnessGate
 from hardgate.gates.robust_accuracy import RobustAccuracyGate
 from hardgate.gates.robust_auc import RobustAucGate
 from hardgate.gates.robust_sequential import RobustSequentialGate
+from hardgate.gates.shift import ShiftGate
 from hardgate.measurements import WORST_CASE
 from hardgate.params_file import meant
 from hardgate.probes import Evaluation
@@ -53,6 +54,8 @@ def check(policy: Policy, section: Evaluation, spec: InputSpec) -> None:
                     f"{place}.kind = {gate.kind!r}: evaluation measures no corruptions; for images "
                     "add evaluation.corruptions, for a table remove the gate"
                 )
+            case ShiftGate():
+                _shifted(section, spec, gate, place)
 
 
 def _judges(section: Evaluation, gate: RobustSequentialGate, place: str) -> None:
@@ -62,6 +65,19 @@ def _judges(section: Evaluation, gate: RobustSequentialGate, place: str) -> None
         raise ParamsError(
             f"{place} asks for {gate.attack} at bound {gate.bound:g} and alpha {gate.alpha:g}; "
             "give evaluation.sequential the same attack, bound and alpha"
+        )
+
+
+def _shifted(section: Evaluation, spec: InputSpec, gate: ShiftGate, place: str) -> None:
+    if section.shifts is None or not isinstance(spec, TableInput):
+        raise ParamsError(
+            f"{place}.kind = {gate.kind!r}: evaluation measures no shifts; for a table add "
+            "evaluation.shifts, for images remove the gate"
+        )
+    if gate.metric == "auc" and len(spec.classes) > 2:
+        raise ParamsError(
+            f"{place}.metric = 'auc': under shifts it is measured for two classes only, and there "
+            f"are {len(spec.classes)}; ask for accuracy"
         )
 
 

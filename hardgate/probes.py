@@ -29,6 +29,7 @@ from hardgate import (
     robustness,
     samples,
     sequential,
+    shifts,
     statistics,
     training,
 )
@@ -43,6 +44,7 @@ from hardgate.fairness import Fairness
 from hardgate.records import InputSpec, Measurement, Record, TableInput
 from hardgate.region import Region
 from hardgate.samples import Samples
+from hardgate.shifts import Shifts
 from hardgate.threat import Threat
 from hardgate.training import Training
 
@@ -54,6 +56,7 @@ Kind = Literal[
     "sequential",
     "curve",
     "corruptions",
+    "shifts",
     "diagnostics",
     "price",
     "certification",
@@ -110,6 +113,7 @@ class Evaluation(Record):
     price: PositiveInt  # samples on which an undefended twin is attacked, to price the defence
     certification: Certification | None = None  # what is proven, for networks that can be bounded
     corruptions: CorruptionSweep | None = None  # images only
+    shifts: Shifts | None = None  # tables only
     fairness: Fairness | None = None  # tables only
 
     @model_validator(mode="after")
@@ -175,16 +179,20 @@ def plan(section: Evaluation, spec: InputSpec, threat: Threat) -> tuple[Probe, .
     Raises
     ------
     ParamsError
-        If an attack or the fairness section does not; names the key.
+        If an attack, the shifts or the fairness section does not; names the key.
     """
     for attack in (*section.attacks, section.curve.attack):
         attack.check(spec, threat)
     diagnostics.check(section.attacks)
     if section.fairness is not None and isinstance(spec, TableInput):
         section.fairness.check(spec)
+    if section.shifts is not None:
+        section.shifts.check(spec)
     rest: list[Kind] = ["price", "diagnostics", "curve"]
     if section.corruptions is not None:
         rest.append("corruptions")
+    if section.shifts is not None:
+        rest.append("shifts")
     if section.certification is not None:
         rest.append("certification")
     judged = section.sequential.attack if section.sequential is not None else None
@@ -232,6 +240,8 @@ def measure(
             return Found(_curve(section, subject))
         case "corruptions":
             return Found(_corruptions(section, subject))
+        case "shifts":
+            return Found(_shifts(section, subject))
         case "diagnostics":
             return Found(_diagnostics(section, subject))
         case "price":
@@ -425,6 +435,19 @@ def _corruptions(section: Evaluation, subject: Subject) -> dict[str, Measurement
             correct[name, severity] = predicted == labels
     clean = _predict(section, subject, images).argmax(1).numpy() == labels
     return quality.corruption(clean, correct, seed=subject.seed)
+
+
+def _shifts(section: Evaluation, subject: Subject) -> dict[str, Measurement]:
+    asked = section.shifts
+    if asked is None:
+        return {}
+    return shifts.measure(
+        asked,
+        subject.spec,
+        subject.test.take(subject.attacked[: asked.samples]),
+        lambda inputs: _predict(section, subject, inputs),
+        seed=subject.seed,
+    )
 
 
 def _certification(section: Evaluation, subject: Subject) -> Found:

@@ -28,6 +28,7 @@ from hardgate.gates.negative_flips import NegativeFlipsGate
 from hardgate.gates.robust_accuracy import RobustAccuracyGate
 from hardgate.gates.robust_auc import RobustAucGate
 from hardgate.gates.robust_sequential import RobustSequentialGate
+from hardgate.gates.shift import ShiftGate
 from hardgate.records import Finding, Measurement
 
 Gate = Annotated[
@@ -41,6 +42,7 @@ Gate = Annotated[
     | MaskedGradientsGate
     | CorruptionGate
     | NegativeFlipsGate
+    | ShiftGate
     | CertifiedGate
     | FairnessGate
     | ExplanationAdditivityGate

@@ -13,11 +13,13 @@ from hardgate.measurements import WORST_CASE, Metric
 from hardgate.records import Measurement
 from hardgate.reporting import charts, words
 from hardgate.reporting.charts import Line, Mark, Point, Scale, Style
-from hardgate.reporting.parts import WHOLE, Entry, Figure, ends, said
+from hardgate.reporting.parts import WHOLE, Entry, Figure, Table, ends, said
 from hardgate.reporting.run import Run
 
 ABOVE_COIN = Scale(0.5, 1.0)  # of an AUC
 CORRUPTION = re.compile(r"corruption/(?P<name>[^/]+)/(?P<severity>[1-5])/accuracy")
+
+SHIFT = re.compile(r"shift/(?P<label>(?!worst/)[^/]+)/(?P<metric>accuracy|auc)")
 
 Rung = tuple[str, str, Style, Measurement]  # name, note, style, what is left
 
@@ -178,6 +180,31 @@ def corruption(run: Run) -> HeatMap | None:
         tuple(
             (words.spaced(name), tuple(cells[name].get(severity) for severity in severities))
             for name in sorted(cells, key=lambda name: _mean(cells[name]))
+        ),
+    )
+
+
+def shifts(run: Run) -> Table | None:
+    """Put what each natural shift leaves beside clean inputs, the lowest interval first."""
+    metric: measurements.ShiftMetric = "auc" if len(run.dataset.input.classes) == 2 else "accuracy"
+    clean = run.measured.get(measurements.clean(metric))
+    found = {
+        match["label"]: seen
+        for name, seen in run.measured.items()
+        if (match := SHIFT.fullmatch(name)) and match["metric"] == metric
+    }
+    if not found:
+        return None
+    return Table(
+        ("shift", words.METRICS[metric], "against clean", "samples"),
+        tuple(
+            (
+                words.unword(label),
+                *said([seen]),
+                words.difference(seen, clean) if clean else "–",
+                f"{seen.samples:,}",
+            )
+            for label, seen in sorted(found.items(), key=lambda item: item[1].lower)
         ),
     )
 

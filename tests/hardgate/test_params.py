@@ -255,6 +255,10 @@ def test_a_digest_does_not_depend_on_comments_order_or_spelling(path: Path) -> N
         ("evaluation.attacks.0.step_size=0.0001", "evaluation: constrained-pgd: 5 shrinking steps"),
         ("evaluation.attacks=[{name: fgsm}]", "evaluation: the attack 'fgsm' takes images"),
         ("evaluation.fairness={positive: maybe, min_group: 1}", "fairness.positive: 'maybe' is no"),
+        (
+            "evaluation.shifts={samples: 9, members: [{name: noise, scale: 1, columns: [dept]}]}",
+            "evaluation.shifts.members.0.columns: the table has no column 'dept'",
+        ),
         ("explanation.background=81", "explanation.background: 81 asked for, there are 80 samples"),
         ("explanation.explained=41", "explanation.explained: 41 asked for, there are 40 samples"),
         ("training.architecture={name: small-cnn}", "small-cnn"),
@@ -274,6 +278,7 @@ def test_what_does_not_fit_the_data_is_refused_before_anything_is_trained(
     assert said in str(raised.value)
 
 
+THREE = BORROWERS.model_copy(update={"classes": ("0", "1", "2")})
 PICTURES = ImageInput(kind="images", shape=(1, 8, 8), classes=("0", "1"), mean=(0,), scale=(1,))
 FAIR = "{positive: '1', min_group: 9, bins: {debt: [0]}}"
 ASKED = {
@@ -282,11 +287,13 @@ ASKED = {
     "fairness": "{kind: fairness, column: %s, difference: demographic_parity, "
     "under_attack: false, bound: 0.1, min_samples: 9}",
     "corruption": "{kind: corruption, bound: 0.6, min_samples: 9}",
+    "shift": "{kind: shift, metric: %s, bound: 0.6, min_samples: 9}",
     "robust_sequential": "{kind: robust_sequential, attack: cascade, bound: 0.6, alpha: 0.05, "
     "min_samples: 9}",
     "certified": "{kind: certified, bound: 0.6, min_samples: 9}",
 }
 SWEEP = "{severities: [1], samples: 9}"
+EMPTIED = "{samples: 9, members: [{name: missing, rate: 0.1}]}"
 PROOF = "{method: ibp, samples: 9}"
 VOTES = "{method: smoothing, samples: 9, sigma: 1, selection: 9, draws: 9, alpha: 0.1}"
 
@@ -327,6 +334,16 @@ VOTES = "{method: smoothing, samples: 9, sigma: 1, selection: 9, draws: 9, alpha
         (ASKED["robust_auc"] % "constrained-search", {}, BORROWERS, None),
         (ASKED["fairness"] % "debt", {"fairness": FAIR}, BORROWERS, None),
         (ASKED["corruption"], {"corruptions": SWEEP}, PICTURES, None),
+        (ASKED["shift"] % "auc", {}, BORROWERS, "promotion.gates.2.kind = 'shift': evaluation"),
+        (ASKED["shift"] % "auc", {"shifts": EMPTIED}, PICTURES, "for images remove the gate"),
+        (
+            ASKED["shift"] % "auc",
+            {"shifts": EMPTIED},
+            THREE,
+            "gates.2.metric = 'auc': under shifts",
+        ),
+        (ASKED["shift"] % "accuracy", {"shifts": EMPTIED}, THREE, None),
+        (ASKED["shift"] % "auc", {"shifts": EMPTIED}, BORROWERS, None),
     ],
 )
 def test_a_gate_that_asks_for_what_nobody_measures_is_refused_before_the_run(

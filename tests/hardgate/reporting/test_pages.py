@@ -256,6 +256,22 @@ def test_a_table_shows_each_part_that_was_measured(examples: ModuleType) -> None
     ):
         assert part in text
     assert "Under corruption" not in text
+    assert "In a changed world" not in text
+
+
+def test_natural_shifts_stand_beside_clean_inputs_the_lowest_first(examples: ModuleType) -> None:
+    found = {
+        measurements.shift("noise 0.1", "auc"): examples.near(0.770, 0.014, 6000, "delong"),
+        measurements.shift("subgroup AGE from 45", "auc"): examples.near(0.775, 0.04, 1100),
+        measurements.shift("noise 0.1", "accuracy"): examples.share(0.8, 6000),
+        measurements.worst_shift("auc"): examples.near(0.775, 0.04, 1100),
+    }
+    run = examples.table_run(measured=examples.table_measurements() | found)
+    page = Page(reporting.render(run))
+    section = page.text.partition("In a changed world")[2].partition("Groups of people")[0]
+    last = "noise 0.1 0.770 (0.756 to 0.784) −0.006 6,000"
+    assert f"subgroup AGE from 45 0.775 (0.735 to 0.815) −0.001 1,100 {last}" in section
+    assert "worst" not in section
 
 
 def test_images_show_the_map_of_corruptions_and_of_regions(examples: ModuleType) -> None:
