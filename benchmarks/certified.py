@@ -26,7 +26,7 @@ from hardgate.architectures import Architecture
 from hardgate.attacks.ascent import ascend, frozen
 from hardgate.datasets import idx
 from hardgate.defenses import Defense
-from hardgate.defenses.recipe import Moment
+from hardgate.defenses.recipe import Batch, Moment
 from hardgate.optimisation import Descent, Optimiser
 from hardgate.records import ImageInput
 from hardgate.region import Region
@@ -91,12 +91,14 @@ def train(
                 break
             ramp = min(1.0, max(progress, 1e-3) / options.ramp)
             loss = defense.loss(
-                model,
-                shifted(images[index], options.shift, generator),
-                labels[index],
-                around if ramp == 1 else around.scaled(ramp),
-                generator,
-                moment=Moment(progress, ramp),
+                Batch(
+                    model,
+                    shifted(images[index], options.shift, generator),
+                    labels[index],
+                    around if ramp == 1 else around.scaled(ramp),
+                    generator,
+                    moment=Moment(progress, ramp),
+                )
             )
             descent.forget()
             loss.backward()

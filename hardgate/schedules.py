@@ -3,7 +3,7 @@
 A schedule is a function of how far training is, so a resumed run needs no state to go on. Smith
 (2018), "A disciplined approach to neural network hyper-parameters", arXiv:1803.09820, for the
 one-cycle form that fast adversarial training leans on; Loshchilov and Hutter (2017), "SGDR",
-arXiv:1608.03983, for the cosine.
+arXiv:1608.03983, for the cosine and its warm restarts.
 """
 
 from __future__ import annotations
@@ -39,6 +39,30 @@ class Cosine(Record):
         return self.floor + (1 - self.floor) * (1 + cos(pi * progress)) / 2
 
 
+class WarmRestarts(Record):
+    """``cycles`` half cosine waves, each ``growth`` times as long as the one before it.
+
+    Every wave falls from the full rate to ``floor`` times it; training ends at the end of one.
+    """
+
+    name: Literal["warm-restarts"]
+    cycles: int = Field(ge=2)
+    growth: float = Field(2.0, ge=1)
+    floor: Rate = 0.0
+
+    def factor(self, progress: float) -> float:
+        """Give the share of the full rate at ``progress`` in [0, 1]."""
+        lengths = [self.growth**number for number in range(self.cycles)]
+        left = progress * sum(lengths)
+        for length in lengths[:-1]:
+            if left < length:
+                break
+            left -= length
+        else:
+            length = lengths[-1]
+        return self.floor + (1 - self.floor) * (1 + cos(pi * min(1.0, left / length))) / 2
+
+
 class OneCycle(Record):
     """Straight up from nothing to the full rate at ``peak``, then straight down to nothing."""
 
@@ -69,4 +93,6 @@ class Piecewise(Record):
         return float(self.drop**passed)
 
 
-Schedule = Annotated[Constant | Cosine | OneCycle | Piecewise, Field(discriminator="name")]
+Schedule = Annotated[
+    Constant | Cosine | WarmRestarts | OneCycle | Piecewise, Field(discriminator="name")
+]
