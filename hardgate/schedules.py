@@ -29,14 +29,16 @@ class Constant(Record):
 
 
 class Cosine(Record):
-    """Half a cosine wave from the full rate to ``floor`` times it."""
+    """The full rate for ``hold`` of training, then half a cosine wave to ``floor`` times it."""
 
     name: Literal["cosine"]
     floor: Rate = 0.0
+    hold: float = Field(0.0, ge=0, lt=1)
 
     def factor(self, progress: float) -> float:
         """Give the share of the full rate at ``progress`` in [0, 1]."""
-        return self.floor + (1 - self.floor) * (1 + cos(pi * progress)) / 2
+        late = max(0.0, (progress - self.hold) / (1 - self.hold))
+        return self.floor + (1 - self.floor) * (1 + cos(pi * late)) / 2
 
 
 class WarmRestarts(Record):

@@ -177,7 +177,7 @@ class Run:
         self.model = candidates.build(self.params.architecture, self.spec).to(self.device)
         self.params.defense.prepare(self.model)
         self.best = candidates.state_of(self.model)
-        self.averaged = _averaged(self.model, self.params.averaging)
+        self.averaged = averaged(self.model, self.params.averaging)
         self.descent = Descent(self.params.optimiser, self.model)
         self.starts = Starts(self.corpus.inputs) if self.params.defense.carries > 1 else None
         self.class_weights = _class_weights(self.params, self.spec, self.corpus, self.device)
@@ -350,7 +350,8 @@ class Run:
         return int.from_bytes(digest[:7], "big")
 
 
-def _averaged(model: nn.Module, share: float) -> AveragedModel | None:
+def averaged(model: nn.Module, share: float) -> AveragedModel | None:
+    """Begin a moving average of a model's weights; ``share`` is the past's, None where it is 0."""
     if not share:
         return None
     average = get_ema_multi_avg_fn(share)  # type: ignore[no-untyped-call]
