@@ -1,9 +1,9 @@
 """Training half done, on disk: one safetensors file, replaced whole at each epoch's end.
 
 It holds the weights, the best weights so far, their average where one is kept, the optimiser's
-tensors and, as JSON in the header, the history. Randomness needs no place in it: every epoch draws
-from generators seeded by the run's seed and the epoch's number. A file of another run is ignored; a
-broken one is refused.
+tensors, where attacks start when they start warm and, as JSON in the header, the history.
+Randomness needs no place in it: every epoch draws from generators seeded by the run's seed and the
+epoch's number. A file of another run is ignored; a broken one is refused.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from hardgate.records import Record, Sha256
 
 HEADER = "hardgate"
 DIGEST = "sha256"
-PARTS = ("weights", "best", "average", "optimiser")
+PARTS = ("weights", "best", "average", "optimiser", "starts")
 
 
 class Journey(Record):
@@ -48,6 +48,7 @@ class Checkpoint:
     best: dict[str, Tensor]
     average: dict[str, Tensor]
     optimiser: dict[str, Tensor]  # "<parameter>.<tensor>"
+    starts: dict[str, Tensor]
 
 
 def save(checkpoint: Checkpoint, path: Path) -> None:

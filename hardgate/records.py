@@ -214,6 +214,7 @@ class CandidateRecord(Record):
     architecture: str
     recipe: str
     weights: PositiveInt  # how many numbers
+    passes: PositiveInt  # forward and backward, per sample and epoch: what the recipe costs
     epochs: NonNegativeInt
     best_epoch: NonNegativeInt
     stopped: Literal["finished", "early stopping", "catastrophic overfitting", "robust overfitting"]

@@ -3,7 +3,7 @@
 A schedule is a function of how far training is, so a resumed run needs no state to go on. Smith
 (2018), "A disciplined approach to neural network hyper-parameters", arXiv:1803.09820, for the
 one-cycle form that fast adversarial training leans on; Loshchilov and Hutter (2017), "SGDR",
-arXiv:1608.03983, for the cosine.
+arXiv:1608.03983, for the cosine and its warm restarts.
 """
 
 from __future__ import annotations
@@ -29,14 +29,40 @@ class Constant(Record):
 
 
 class Cosine(Record):
-    """Half a cosine wave from the full rate to ``floor`` times it."""
+    """The full rate for ``hold`` of training, then half a cosine wave to ``floor`` times it."""
 
     name: Literal["cosine"]
+    floor: Rate = 0.0
+    hold: float = Field(0.0, ge=0, lt=1)
+
+    def factor(self, progress: float) -> float:
+        """Give the share of the full rate at ``progress`` in [0, 1]."""
+        late = max(0.0, (progress - self.hold) / (1 - self.hold))
+        return self.floor + (1 - self.floor) * (1 + cos(pi * late)) / 2
+
+
+class WarmRestarts(Record):
+    """``cycles`` half cosine waves, each ``growth`` times as long as the one before it.
+
+    Every wave falls from the full rate to ``floor`` times it; training ends at the end of one.
+    """
+
+    name: Literal["warm-restarts"]
+    cycles: int = Field(ge=2)
+    growth: float = Field(2.0, ge=1)
     floor: Rate = 0.0
 
     def factor(self, progress: float) -> float:
         """Give the share of the full rate at ``progress`` in [0, 1]."""
-        return self.floor + (1 - self.floor) * (1 + cos(pi * progress)) / 2
+        lengths = [self.growth**number for number in range(self.cycles)]
+        left = progress * sum(lengths)
+        for length in lengths[:-1]:
+            if left < length:
+                break
+            left -= length
+        else:
+            length = lengths[-1]
+        return self.floor + (1 - self.floor) * (1 + cos(pi * min(1.0, left / length))) / 2
 
 
 class OneCycle(Record):
@@ -69,4 +95,6 @@ class Piecewise(Record):
         return float(self.drop**passed)
 
 
-Schedule = Annotated[Constant | Cosine | OneCycle | Piecewise, Field(discriminator="name")]
+Schedule = Annotated[
+    Constant | Cosine | WarmRestarts | OneCycle | Piecewise, Field(discriminator="name")
+]

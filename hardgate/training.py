@@ -34,7 +34,8 @@ from hardgate.architectures import Architecture
 from hardgate.certification import intervals
 from hardgate.checkpoints import Checkpoint, Journey
 from hardgate.defenses import Defense
-from hardgate.defenses.recipe import Moment
+from hardgate.defenses.recipe import Batch, Moment
+from hardgate.defenses.starts import Carried, Starts
 from hardgate.early_stopping import EarlyStopping
 from hardgate.errors import ContractError, ParamsError
 from hardgate.monitors import Epoch, Evaluated, Monitors, Stopped
@@ -184,8 +185,9 @@ class Run:
         else:
             self.model.load_state_dict(self.start)
         self.best = candidates.state_of(self.model)
-        self.averaged = _averaged(self.model, self.params.averaging)
+        self.averaged = averaged(self.model, self.params.averaging)
         self.descent = Descent(self.params.optimiser, self.model)
+        self.starts = Starts(self.corpus.inputs) if self.params.defense.carries > 1 else None
         self.class_weights = _class_weights(self.params, self.spec, self.corpus, self.device)
         self.watched = early_stopping.choose(
             self.params.early_stopping,
@@ -257,6 +259,7 @@ class Run:
             best=self.best,
             average=candidates.state_of(self.judged) if self.averaged else {},
             optimiser=self.descent.tensors(),
+            starts={"shares": self.starts.shares} if self.starts else {},
         )
 
     def restore(self, saved: Checkpoint, path: Path) -> None:
@@ -270,6 +273,8 @@ class Run:
             self.judged.load_state_dict(saved.average)
             self.averaged.n_averaged.fill_(1)  # or the next step would take its weights alone
         self.descent.restore(saved.optimiser)
+        if self.starts is not None:
+            self.starts.restore(saved.starts, path)
         self.history = list(saved.journey.history)
         self.stopped = saved.journey.stopped
 
@@ -296,13 +301,16 @@ class Run:
         """Take one step on one batch, ``passed`` epochs into training; give its loss."""
         share = self._share_of_eps(passed)
         loss: Tensor = self.params.defense.loss(
-            self.model,
-            as_floats(self.corpus.inputs[index].to(self.device)),
-            self.corpus.labels[index].to(self.device),
-            self.region if share == 1 else self.region.scaled(share),
-            attacks,
-            moment=Moment(passed / self.params.epochs, share),
-            class_weights=self.class_weights,
+            Batch(
+                self.model,
+                as_floats(self.corpus.inputs[index].to(self.device)),
+                self.corpus.labels[index].to(self.device),
+                self.region if share == 1 else self.region.scaled(share),
+                attacks,
+                moment=Moment(passed / self.params.epochs, share),
+                class_weights=self.class_weights,
+                carried=self._carried(index, passed),
+            )
         )
         self.descent.forget()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -310,6 +318,12 @@ class Run:
         if self.averaged is not None:
             self.averaged.update_parameters(self.model)
         return loss.detach()
+
+    def _carried(self, index: Tensor, passed: float) -> Carried | None:
+        """Give where the attacks on a batch start, if they carry on from the last epoch's."""
+        if self.starts is None:
+            return None
+        return self.starts.of(index, fresh=int(passed) % self.params.defense.carries == 0)
 
     def _evaluate(self, epoch: int) -> Evaluated | None:
         watching = self.params.early_stopping
@@ -344,7 +358,8 @@ class Run:
         return int.from_bytes(digest[:7], "big")
 
 
-def _averaged(model: nn.Module, share: float) -> AveragedModel | None:
+def averaged(model: nn.Module, share: float) -> AveragedModel | None:
+    """Begin a moving average of a model's weights; ``share`` is the past's, None where it is 0."""
     if not share:
         return None
     average = get_ema_multi_avg_fn(share)  # type: ignore[no-untyped-call]

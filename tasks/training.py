@@ -62,6 +62,7 @@ def train(params: Params, dataset: DatasetRecord, corpus: CorpusRecord) -> Candi
             architecture=params.training.architecture.name,
             recipe=params.training.defense.recipe,
             weights=candidates.count(fitted.model),
+            passes=params.training.defense.passes(len(dataset.input.classes)),
             epochs=fitted.epochs,
             best_epoch=fitted.best_epoch,
             stopped=fitted.stopped,

@@ -24,6 +24,7 @@ def ascend(
     steps: int,
     generator: torch.Generator,
     random_start: bool = True,
+    start: Tensor | None = None,
 ) -> Tensor:
     """Climb a loss from each clean input, staying in the region.
 
@@ -33,13 +34,17 @@ def ascend(
         Maps inputs to one loss per sample, shape ``(n,)``.
     clean
         Inputs, left untouched.
+    start
+        Where to begin, within the region; overrules ``random_start``.
 
     Returns
     -------
     Tensor
         The last iterate, detached; relaxed as :meth:`Region.project` leaves it.
     """
-    perturbed = region.start(clean, generator) if random_start else clean.detach()
+    if start is None:
+        start = region.start(clean, generator) if random_start else clean.detach()
+    perturbed = start
     for _ in range(steps):
         with torch.no_grad():
             gradient = gradient_of(loss, perturbed)

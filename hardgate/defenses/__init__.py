@@ -1,7 +1,8 @@
 """Training recipes. To add one: write its file with ``loss``, then name it in the union below.
 
-Read ``recipe.py``, ``standard.py``, then ``pgd.py``; the adversarial ones depart from it in one
-line each. ``bounds.py``, ``ibp.py`` and what follows from it train what can be proven.
+Read ``recipe.py``, ``standard.py``, then ``attacking.py`` and ``pgd.py``; the adversarial ones
+depart from it in one line each. ``starts.py`` has warm restarts. ``bounds.py``, ``ibp.py`` and what
+follows from it train what can be proven.
 """
 
 from __future__ import annotations

@@ -17,8 +17,7 @@ from torch.nn import functional
 from hardgate.certification import Box, Method, intervals
 from hardgate.certification.intervals import Step
 from hardgate.certification.margins import margins
-from hardgate.defenses.recipe import Recipe
-from hardgate.region import Region
+from hardgate.defenses.recipe import Batch, Recipe
 
 # The radius that bounds are trained at, in radii of the threat. Bounds trained a little further
 # out hold better at the radius that counts (Gowal et al. 2018 train at 0.4 for 0.3 on MNIST).
@@ -37,18 +36,16 @@ class Certified(Recipe):
         calm(model)
 
 
-def beside_clean(
-    proven: Tensor, kappa: float, model: nn.Module, inputs: Tensor, labels: Tensor
-) -> Tensor:
+def beside_clean(proven: Tensor, kappa: float, batch: Batch) -> Tensor:
     """Mix the cross-entropies of worst logits with ``kappa`` of the clean ones, shape ``(n,)``."""
-    losses = (1 - kappa) * entropy(proven, labels)
-    return losses + kappa * entropy(model(inputs), labels) if kappa > 0 else losses
+    losses = (1 - kappa) * entropy(proven, batch.labels)
+    return losses + kappa * batch.entropy(batch.inputs) if kappa > 0 else losses
 
 
-def bounded(model: nn.Module, inputs: Tensor, region: Region, *, stretch: float) -> list[Step]:
+def bounded(batch: Batch, *, stretch: float) -> list[Step]:
     """Carry the box around each input through the network, with gradients to the weights."""
-    wide = region if stretch == 1 else region.scaled(stretch)
-    return intervals.propagate(model, Box(*wide.box(inputs)), rounded=False)
+    wide = batch.region if stretch == 1 else batch.region.scaled(stretch)
+    return intervals.propagate(batch.model, Box(*wide.box(batch.inputs)), rounded=False)
 
 
 def worst(steps: list[Step], labels: Tensor, method: Method) -> Tensor:

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from hardgate.certification.margins import differences
 from hardgate.certification.relaxations import bounded_below
 from hardgate.defenses.bounds import Certified, beside_clean, blend, bounded, worst
-from hardgate.defenses.losses import mean
-from hardgate.defenses.recipe import Moment
+from hardgate.defenses.recipe import Batch
 from hardgate.records import Rate
-from hardgate.region import Region
 
 
 class CrownIBP(Certified):
@@ -31,26 +28,16 @@ class CrownIBP(Certified):
     kappa: Rate
     beta: Rate
 
-    def loss(
-        self,
-        model: nn.Module,
-        inputs: Tensor,
-        labels: Tensor,
-        region: Region,
-        generator: torch.Generator,  # noqa: ARG002  one interface for all recipes
-        *,
-        moment: Moment,
-        class_weights: Tensor | None = None,
-    ) -> Tensor:
+    def loss(self, batch: Batch) -> Tensor:
         """Give the batch's loss, a scalar with gradients to the model's weights."""
-        kappa, beta = (blend(1.0, last, moment.ramp) for last in (self.kappa, self.beta))
-        steps = bounded(model, inputs, region, stretch=self.stretch)
-        logits = worst(steps, labels, "ibp")
+        ramp = batch.moment.ramp
+        kappa, beta = (blend(1.0, last, ramp) for last in (self.kappa, self.beta))
+        steps = bounded(batch, stretch=self.stretch)
+        logits = worst(steps, batch.labels, "ibp")
         if beta > 0:
-            rows = differences(labels, logits.shape[1]).to(logits)
+            rows = differences(batch.labels, logits.shape[1]).to(logits)
             logits = (1 - beta) * logits - beta * bounded_below(steps, rows)
-        losses = beside_clean(logits, kappa, model, inputs, labels)
-        return mean(losses, labels, class_weights)
+        return batch.mean(beside_clean(logits, kappa, batch))
 
     def passes(self, classes: int) -> int:
         """Count forward and backward passes per sample; CROWN goes back once per class."""

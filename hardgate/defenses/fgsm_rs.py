@@ -10,11 +10,10 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from hardgate.attacks.ascent import frozen, gradient_of
-from hardgate.defenses.losses import cross_entropy, mean
-from hardgate.defenses.recipe import Moment, Recipe
+from hardgate.defenses.recipe import Batch, Recipe
 from hardgate.records import Radius
 from hardgate.region import Region
 
@@ -23,31 +22,21 @@ class FGSMRS(Recipe):
     """Cross-entropy on inputs one signed step away from a random start.
 
     The attack sees the model in evaluation mode, where the authors' code attacks in training mode:
-    see :class:`hardgate.defenses.pgd.PGD` for why.
+    see :class:`hardgate.defenses.attacking.Attacking` for why.
     """
 
     recipe: Literal["fgsm-rs"]
     step_size: Radius
     adversarial: ClassVar[bool] = True
 
-    def loss(
-        self,
-        model: nn.Module,
-        inputs: Tensor,
-        labels: Tensor,
-        region: Region,
-        generator: torch.Generator,
-        *,
-        moment: Moment,  # noqa: ARG002  one interface for all recipes
-        class_weights: Tensor | None = None,
-    ) -> Tensor:
+    def loss(self, batch: Batch) -> Tensor:
         """Give the batch's loss, a scalar with gradients to the model's weights."""
-        loss = cross_entropy(model, labels)
-        with frozen(model):
-            start = scatter(inputs, region, generator)
-            step = region.step(gradient_of(loss, start), self.step_size)
+        inputs, region = batch.inputs, batch.region
+        with frozen(batch.model):
+            start = scatter(inputs, region, batch.generator)
+            step = region.step(gradient_of(batch.entropy, start), self.step_size)
             attacked = region.project(start + step, inputs)
-        return mean(loss(attacked), labels, class_weights)
+        return batch.mean(batch.entropy(attacked))
 
     def passes(self, classes: int) -> int:  # noqa: ARG002  one interface for all recipes
         """Count forward and backward passes per sample."""

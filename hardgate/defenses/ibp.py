@@ -10,14 +10,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from hardgate.defenses.bounds import Certified, beside_clean, blend, bounded, worst
-from hardgate.defenses.losses import mean
-from hardgate.defenses.recipe import Moment
+from hardgate.defenses.recipe import Batch
 from hardgate.records import Rate
-from hardgate.region import Region
 
 
 class IBP(Certified):
@@ -29,22 +26,11 @@ class IBP(Certified):
     recipe: Literal["ibp"]
     kappa: Rate
 
-    def loss(
-        self,
-        model: nn.Module,
-        inputs: Tensor,
-        labels: Tensor,
-        region: Region,
-        generator: torch.Generator,  # noqa: ARG002  one interface for all recipes
-        *,
-        moment: Moment,
-        class_weights: Tensor | None = None,
-    ) -> Tensor:
+    def loss(self, batch: Batch) -> Tensor:
         """Give the batch's loss, a scalar with gradients to the model's weights."""
-        kappa = blend(1.0, self.kappa, moment.ramp)
-        steps = bounded(model, inputs, region, stretch=self.stretch)
-        losses = beside_clean(worst(steps, labels, "ibp"), kappa, model, inputs, labels)
-        return mean(losses, labels, class_weights)
+        kappa = blend(1.0, self.kappa, batch.moment.ramp)
+        steps = bounded(batch, stretch=self.stretch)
+        return batch.mean(beside_clean(worst(steps, batch.labels, "ibp"), kappa, batch))
 
     def passes(self, classes: int) -> int:  # noqa: ARG002  one interface for all recipes
         """Count forward and backward passes per sample."""

@@ -1,15 +1,11 @@
-"""What several recipes share: losses per sample, how they become one number, and the attack."""
+"""What several recipes share: losses per sample, and how they become one number."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
-
-from hardgate.attacks.ascent import ascend, frozen
-from hardgate.region import Region
 
 
 def cross_entropy(model: nn.Module, labels: Tensor) -> Callable[[Tensor], Tensor]:
@@ -19,32 +15,6 @@ def cross_entropy(model: nn.Module, labels: Tensor) -> Callable[[Tensor], Tensor
         return functional.cross_entropy(model(inputs), labels, reduction="none")
 
     return loss
-
-
-def attacked(
-    model: nn.Module,
-    inputs: Tensor,
-    labels: Tensor,
-    region: Region,
-    generator: torch.Generator,
-    *,
-    step_size: float,
-    steps: int,
-) -> Tensor:
-    """Find inputs of higher cross-entropy by ``steps`` ascents from a random start.
-
-    The attack sees the model in evaluation mode: dropout and batch statistics must neither blind
-    it nor learn from its half-made inputs.
-    """
-    with frozen(model):
-        return ascend(
-            cross_entropy(model, labels),
-            inputs,
-            region,
-            step_size=step_size,
-            steps=steps,
-            generator=generator,
-        )
 
 
 def divergence(logits: Tensor, reference: Tensor) -> Tensor:

@@ -6,23 +6,22 @@ misclassified examples", ICLR.
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
-from pydantic import PositiveFloat, PositiveInt
-from torch import Tensor, nn
+from pydantic import PositiveFloat
+from torch import Tensor
 from torch.nn import functional
 
-from hardgate.defenses.losses import attacked, divergence, mean
-from hardgate.defenses.recipe import Moment, Recipe
-from hardgate.records import Radius
-from hardgate.region import Region
+from hardgate.defenses.attacking import Attacking
+from hardgate.defenses.losses import divergence
+from hardgate.defenses.recipe import Batch
 
 # Keeps log(1 - p) finite when a wrong class reaches probability 1 in single precision.
 SMALLEST = 1e-6
 
 
-class MART(Recipe):
+class MART(Attacking):
     """Boosted cross-entropy on adversarial inputs plus a divergence weighted by doubt.
 
     The boost also punishes the likeliest wrong class; the divergence between clean and adversarial
@@ -32,29 +31,14 @@ class MART(Recipe):
 
     recipe: Literal["mart"]
     beta: PositiveFloat
-    step_size: Radius
-    steps: PositiveInt
-    adversarial: ClassVar[bool] = True
 
-    def loss(
-        self,
-        model: nn.Module,
-        inputs: Tensor,
-        labels: Tensor,
-        region: Region,
-        generator: torch.Generator,
-        *,
-        moment: Moment,  # noqa: ARG002  one interface for all recipes
-        class_weights: Tensor | None = None,
-    ) -> Tensor:
+    def loss(self, batch: Batch) -> Tensor:
         """Give the batch's loss, a scalar with gradients to the model's weights."""
-        found = attacked(
-            model, inputs, labels, region, generator, step_size=self.step_size, steps=self.steps
-        )
-        clean, adversarial = model(inputs), model(found)
-        doubt = 1 - _of_label(functional.softmax(clean, dim=1), labels)
-        losses = boosted(adversarial, labels) + self.beta * doubt * divergence(adversarial, clean)
-        return mean(losses, labels, class_weights)
+        found = self.attacked(batch)
+        clean, adversarial = batch.model(batch.inputs), batch.model(found)
+        doubt = 1 - _of_label(functional.softmax(clean, dim=1), batch.labels)
+        boost = boosted(adversarial, batch.labels)
+        return batch.mean(boost + self.beta * doubt * divergence(adversarial, clean))
 
     def passes(self, classes: int) -> int:  # noqa: ARG002  one interface for all recipes
         """Count forward and backward passes per sample."""

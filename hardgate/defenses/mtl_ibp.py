@@ -6,20 +6,17 @@ robustness via convex combinations", arXiv:2305.13991, the combination called MT
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
-import torch
-from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from hardgate.defenses.bounds import Certified, bounded, entropy, worst
-from hardgate.defenses.losses import attacked, mean
-from hardgate.defenses.recipe import Moment
-from hardgate.records import Radius, Rate
-from hardgate.region import Region
+from hardgate.defenses.attacking import Attacking
+from hardgate.defenses.bounds import Stretch, bounded, calm, entropy, worst
+from hardgate.defenses.recipe import Batch
+from hardgate.records import Rate
 
 
-class MTLIBP(Certified):
+class MTLIBP(Attacking):
     """``alpha`` of the worst logits' cross-entropy, the rest from inputs that PGD found.
 
     A small ``alpha`` keeps clean and attacked accuracy, a large one gives more to prove.
@@ -27,28 +24,19 @@ class MTLIBP(Certified):
 
     recipe: Literal["mtl-ibp"]
     alpha: Rate
-    step_size: Radius
-    steps: PositiveInt
+    stretch: Stretch = 1.0
+    certifies: ClassVar[bool] = True
 
-    def loss(
-        self,
-        model: nn.Module,
-        inputs: Tensor,
-        labels: Tensor,
-        region: Region,
-        generator: torch.Generator,
-        *,
-        moment: Moment,  # noqa: ARG002  one interface for all recipes
-        class_weights: Tensor | None = None,
-    ) -> Tensor:
+    def prepare(self, model: nn.Module) -> None:
+        """Draw weights whose boxes keep their size."""
+        calm(model)
+
+    def loss(self, batch: Batch) -> Tensor:
         """Give the batch's loss, a scalar with gradients to the model's weights."""
-        found = attacked(
-            model, inputs, labels, region, generator, step_size=self.step_size, steps=self.steps
-        )
-        steps = bounded(model, inputs, region, stretch=self.stretch)
-        proven = entropy(worst(steps, labels, "ibp"), labels)
-        losses = self.alpha * proven + (1 - self.alpha) * entropy(model(found), labels)
-        return mean(losses, labels, class_weights)
+        found = self.attacked(batch)
+        steps = bounded(batch, stretch=self.stretch)
+        proven = entropy(worst(steps, batch.labels, "ibp"), batch.labels)
+        return batch.mean(self.alpha * proven + (1 - self.alpha) * batch.entropy(found))
 
     def passes(self, classes: int) -> int:  # noqa: ARG002  one interface for all recipes
         """Count forward and backward passes per sample."""

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-import torch
 from pydantic import PositiveFloat
-from torch import Tensor, nn
+from torch import Tensor
 
 from hardgate.attacks.ascent import frozen, gradient_of
 from hardgate.defenses.fgsm_rs import scatter
-from hardgate.defenses.losses import cross_entropy, mean
-from hardgate.defenses.recipe import Moment, Recipe
+from hardgate.defenses.recipe import Batch, Recipe
 from hardgate.records import Radius
-from hardgate.region import Region
 
 
 class NFGSM(Recipe):
@@ -32,26 +29,16 @@ class NFGSM(Recipe):
     noise: PositiveFloat
     adversarial: ClassVar[bool] = True
 
-    def loss(
-        self,
-        model: nn.Module,
-        inputs: Tensor,
-        labels: Tensor,
-        region: Region,
-        generator: torch.Generator,
-        *,
-        moment: Moment,
-        class_weights: Tensor | None = None,
-    ) -> Tensor:
+    def loss(self, batch: Batch) -> Tensor:
         """Give the batch's loss, a scalar with gradients to the model's weights."""
-        loss = cross_entropy(model, labels)
-        length = self.step_size * moment.ramp
-        with frozen(model):
-            start = scatter(inputs, region.scaled(self.noise), generator)
-            step = region.step(gradient_of(loss, start), length)
+        inputs, region = batch.inputs, batch.region
+        length = self.step_size * batch.moment.ramp
+        with frozen(batch.model):
+            start = scatter(inputs, region.scaled(self.noise), batch.generator)
+            step = region.step(gradient_of(batch.entropy, start), length)
             reach = region.scaled(self.noise + length / region.eps)
             attacked = reach.project(start + step, inputs)
-        return mean(loss(attacked), labels, class_weights)
+        return batch.mean(batch.entropy(attacked))
 
     def passes(self, classes: int) -> int:  # noqa: ARG002  one interface for all recipes
         """Count forward and backward passes per sample."""

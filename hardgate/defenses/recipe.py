@@ -8,7 +8,10 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
+from hardgate.defenses.losses import mean
+from hardgate.defenses.starts import Carried
 from hardgate.records import Record
 from hardgate.region import Region
 
@@ -28,6 +31,32 @@ class Moment:
 END = Moment()
 
 
+@dataclass(frozen=True)
+class Batch:
+    """What a recipe is given for one step of the weights.
+
+    ``carried`` is where the last epoch's attack on these inputs ended, for recipes that carry on
+    from there.
+    """
+
+    model: nn.Module
+    inputs: Tensor
+    labels: Tensor
+    region: Region
+    generator: torch.Generator
+    moment: Moment = END
+    class_weights: Tensor | None = None
+    carried: Carried | None = None
+
+    def entropy(self, inputs: Tensor) -> Tensor:
+        """Give the model's cross-entropies at some inputs, shape ``(n,)``."""
+        return functional.cross_entropy(self.model(inputs), self.labels, reduction="none")
+
+    def mean(self, losses: Tensor) -> Tensor:
+        """Average losses, shape ``(n,)``, each weighing as much as its class does."""
+        return mean(losses, self.labels, self.class_weights)
+
+
 class Recipe(Record):
     """A way to train; one subclass per file."""
 
@@ -37,18 +66,13 @@ class Recipe(Record):
     def prepare(self, model: nn.Module) -> None:
         """Give fresh weights the size that the recipe needs; most take them as they are."""
 
+    @property
+    def carries(self) -> int:
+        """How many epochs in a row an attack starts where it ended; 0 or 1 where it never does."""
+        return 0
+
     @abstractmethod
-    def loss(
-        self,
-        model: nn.Module,
-        inputs: Tensor,
-        labels: Tensor,
-        region: Region,
-        generator: torch.Generator,
-        *,
-        moment: Moment,
-        class_weights: Tensor | None = None,
-    ) -> Tensor:
+    def loss(self, batch: Batch) -> Tensor:
         """Give the batch's loss, a scalar with gradients to the model's weights."""
 
     @abstractmethod

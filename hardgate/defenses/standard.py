@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from hardgate.defenses.losses import cross_entropy, mean
-from hardgate.defenses.recipe import Moment, Recipe
-from hardgate.region import Region
+from hardgate.defenses.recipe import Batch, Recipe
 
 
 class Standard(Recipe):
@@ -18,19 +15,9 @@ class Standard(Recipe):
     recipe: Literal["standard"]
     adversarial: ClassVar[bool] = False
 
-    def loss(
-        self,
-        model: nn.Module,
-        inputs: Tensor,
-        labels: Tensor,
-        region: Region,  # noqa: ARG002  one interface for all recipes
-        generator: torch.Generator,  # noqa: ARG002  one interface for all recipes
-        *,
-        moment: Moment,  # noqa: ARG002  one interface for all recipes
-        class_weights: Tensor | None = None,
-    ) -> Tensor:
+    def loss(self, batch: Batch) -> Tensor:
         """Give the batch's loss, a scalar with gradients to the model's weights."""
-        return mean(cross_entropy(model, labels)(inputs), labels, class_weights)
+        return batch.mean(batch.entropy(batch.inputs))
 
     def passes(self, classes: int) -> int:  # noqa: ARG002  one interface for all recipes
         """Count forward and backward passes per sample."""

@@ -6,21 +6,19 @@ robustness and accuracy", arXiv:1901.08573.
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
-import torch
-from pydantic import PositiveFloat, PositiveInt
-from torch import Tensor, nn
+from pydantic import PositiveFloat
+from torch import Tensor
 from torch.nn import functional
 
-from hardgate.attacks.ascent import ascend, frozen
-from hardgate.defenses.losses import divergence, mean
-from hardgate.defenses.recipe import Moment, Recipe
-from hardgate.records import Radius
-from hardgate.region import Region
+from hardgate.attacks.ascent import frozen
+from hardgate.defenses.attacking import Attacking
+from hardgate.defenses.losses import divergence
+from hardgate.defenses.recipe import Batch
 
 
-class TRADES(Recipe):
+class TRADES(Attacking):
     """Cross-entropy on clean inputs plus ``beta`` times the divergence that an attack can cause.
 
     The attack climbs that divergence, with the model in evaluation mode as in the paper. It starts
@@ -30,36 +28,17 @@ class TRADES(Recipe):
 
     recipe: Literal["trades"]
     beta: PositiveFloat
-    step_size: Radius
-    steps: PositiveInt
-    adversarial: ClassVar[bool] = True
 
-    def loss(
-        self,
-        model: nn.Module,
-        inputs: Tensor,
-        labels: Tensor,
-        region: Region,
-        generator: torch.Generator,
-        *,
-        moment: Moment,  # noqa: ARG002  one interface for all recipes
-        class_weights: Tensor | None = None,
-    ) -> Tensor:
+    def loss(self, batch: Batch) -> Tensor:
         """Give the batch's loss, a scalar with gradients to the model's weights."""
+        model = batch.model
         with frozen(model):
-            reference = model(inputs).detach()
-            attacked = ascend(
-                lambda perturbed: divergence(model(perturbed), reference),
-                inputs,
-                region,
-                step_size=self.step_size,
-                steps=self.steps,
-                generator=generator,
-            )
-        clean = model(inputs)
-        natural = functional.cross_entropy(clean, labels, reduction="none")
+            reference = model(batch.inputs).detach()
+        attacked = self.attacked(batch, lambda found: divergence(model(found), reference))
+        clean = model(batch.inputs)
+        natural = functional.cross_entropy(clean, batch.labels, reduction="none")
         smooth = divergence(model(attacked), clean)
-        return mean(natural + self.beta * smooth, labels, class_weights)
+        return batch.mean(natural + self.beta * smooth)
 
     def passes(self, classes: int) -> int:  # noqa: ARG002  one interface for all recipes
         """Count forward and backward passes per sample."""

@@ -64,7 +64,10 @@ def times(run: Run) -> Table:
     """Say how long each part took."""
     rows = [
         ("augmentation", sum(tally.seconds for tally in run.corpus.tallies)),
-        (f"training, {run.candidate.recipe}", run.candidate.seconds),
+        (
+            f"training, {run.candidate.recipe}, {run.candidate.passes} passes per sample",
+            run.candidate.seconds,
+        ),
         *((f"evaluation, {name}", seconds) for name, seconds in run.evaluation.seconds.items()),
     ]
     return Table(("part", "time"), tuple((name, words.duration(seconds)) for name, seconds in rows))

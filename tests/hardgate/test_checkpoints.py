@@ -22,6 +22,7 @@ def planted() -> Checkpoint:
         best={"0.weight": torch.ones(2, 3)},
         average={"0.weight": torch.full((2, 3), 0.5)},
         optimiser={"0.step": torch.tensor(7.0), "0.exp_avg": torch.zeros(2, 3)},
+        starts={"shares": torch.full((4, 2), 0.25, dtype=torch.float16)},
     )
 
 
@@ -36,7 +37,7 @@ def test_a_checkpoint_comes_back_as_it_was(path: Path) -> None:
     found = checkpoints.load(path, identity=MINE)
     assert found is not None
     assert found.journey == planted().journey
-    for part in ("weights", "best", "optimiser"):
+    for part in checkpoints.PARTS:
         ours, theirs = getattr(found, part), getattr(planted(), part)
         assert ours.keys() == theirs.keys()
         assert all(torch.equal(ours[name], theirs[name]) for name in ours)

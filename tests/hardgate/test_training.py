@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from hardgate import early_stopping, progress, region, training
 from hardgate.defenses import Standard
-from hardgate.defenses.recipe import Moment
+from hardgate.defenses.recipe import Batch
 from hardgate.errors import ContractError, IntegrityError, ParamsError
 from hardgate.monitors import Evaluated
 from hardgate.records import Column, ColumnType, ImageInput, TableInput
@@ -194,6 +195,9 @@ def interrupt(params: Training, checkpoint: Path, *, after: int) -> None:
         {"averaging": 0.9},
         {"defense": {**PGD, "recipe": "awp", "weight_step": 0.01}},
         {"defense": {"recipe": "n-fgsm", "step_size": 0.3, "noise": 2}},
+        {"defense": {**PGD, "steps": 1, "carry": 3}, "warmup_epochs": 4},
+        {"defense": {**PGD, "recipe": "trades", "beta": 2.0}, "averaging": 0.9},
+        {"schedule": {"name": "warm-restarts", "cycles": 2}},
     ],
     ids=[
         "adam",
@@ -204,6 +208,9 @@ def interrupt(params: Training, checkpoint: Path, *, after: int) -> None:
         "averaged weights",
         "moved weights",
         "noise and one step",
+        "warm starts",
+        "trades with averaged weights",
+        "warm restarts of the rate",
     ],
 )
 def test_an_interrupted_run_ends_as_if_it_had_not_been(
@@ -373,6 +380,43 @@ def test_averaged_weights_are_the_moving_average_of_every_step() -> None:
         assert not torch.allclose(value, steps[1][name], atol=1e-6)
 
 
+def starts_of(run: training.Run) -> Tensor:
+    assert run.starts is not None
+    return run.starts.shares.clone()
+
+
+def test_attacks_start_where_they_ended_and_every_few_epochs_anew() -> None:
+    # At a rate of next to nothing the weights stay, and so does what each step of an attack does:
+    # steps of a hundredth of the radius add up only while starts are carried.
+    still = {"optimiser": {"name": "sgd", "rate": 1e-12}, "schedule": {"name": "constant"}}
+    creeping = {**PGD, "step_size": 0.003, "steps": 10, "carry": 3}
+    params = section(**still, architecture={"name": "mlp", "hidden": [8]}, defense=creeping)
+    run = training.Run(params, TABLE, REGION, CORPUS, HELD_OUT, 5, CPU)
+    travelled = []
+    for epoch in (1, 2, 3, 4):
+        before = starts_of(run)
+        run.train(epoch)
+        travelled.append((starts_of(run) - before).abs().max().item())
+    assert travelled[1] == pytest.approx(0.1, abs=0.01)
+    assert travelled[2] == pytest.approx(0.1, abs=0.01)
+    assert travelled[3] > 0.5
+
+
+def test_no_starts_are_kept_where_every_attack_draws_its_own() -> None:
+    run = training.Run(section(), TABLE, REGION, CORPUS, HELD_OUT, 5, CPU)
+    assert run.starts is None
+    assert run.checkpoint("a" * 64).starts == {}
+
+
+def test_a_checkpoint_without_the_starts_is_refused(tmp_path: Path) -> None:
+    params = section(defense={**PGD, "carry": 3})
+    run = training.Run(params, TABLE, REGION, CORPUS, HELD_OUT, 5, CPU)
+    run.train(1)
+    saved = replace(run.checkpoint("a" * 64), starts={})
+    with pytest.raises(IntegrityError, match=r"starts of shape \(0,\), the corpus has inputs"):
+        run.restore(saved, tmp_path / "a")
+
+
 def test_the_last_epoch_is_always_looked_at(tmp_path: Path) -> None:
     watching = {**section().early_stopping.model_dump(), "every": 5}
     fitted = fit(section(epochs=3, early_stopping=watching), tmp_path / "a")
@@ -503,9 +547,9 @@ def test_recipes_are_told_how_far_training_and_radius_have_come(
     told = []
     original = Standard.loss
 
-    def spy(self: Standard, *arguments: Any, moment: Moment, **keywords: Any) -> Any:
-        told.append(moment)
-        return original(self, *arguments, moment=moment, **keywords)
+    def spy(self: Standard, batch: Batch) -> Any:
+        told.append(batch.moment)
+        return original(self, batch)
 
     monkeypatch.setattr(Standard, "loss", spy)
     fit(section(defense=STANDARD, epochs=4, warmup_epochs=2), tmp_path / "a")

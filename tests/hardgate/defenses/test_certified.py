@@ -14,7 +14,7 @@ from hardgate import region
 from hardgate.certification import Box, certify, intervals
 from hardgate.defenses import Defense
 from hardgate.defenses.bounds import calm
-from hardgate.defenses.recipe import END, Moment
+from hardgate.defenses.recipe import END, Batch, Moment
 from hardgate.records import ImageInput
 from hardgate.region import Region
 from hardgate.threat import Threat
@@ -40,7 +40,7 @@ def loss_of(
 ) -> Tensor:
     defense: Any = TypeAdapter(Defense).validate_python(recipe)
     generator = torch.Generator().manual_seed(0)
-    loss: Tensor = defense.loss(model, IMAGES, LABELS, around(eps), generator, moment=moment)
+    loss: Tensor = defense.loss(Batch(model, IMAGES, LABELS, around(eps), generator, moment=moment))
     return loss
 
 
@@ -128,7 +128,8 @@ def test_a_network_learns_what_can_be_proven() -> None:
         ramp = min(1.0, (step + 1) / 60)
         around_them, moment = tight.scaled(ramp), Moment(step / 120, ramp)
         optimiser.zero_grad()
-        loss = defense.loss(model, images, labels, around_them, generator, moment=moment)
+        batch = Batch(model, images, labels, around_them, generator, moment=moment)
+        loss = defense.loss(batch)
         loss.backward()
         optimiser.step()
     proven = certify(model, tight, images, labels, method="ibp", batch_size=64)

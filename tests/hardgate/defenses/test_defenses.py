@@ -15,7 +15,7 @@ from hardgate.defenses import Defense
 from hardgate.defenses.fgsm_rs import scatter
 from hardgate.defenses.losses import mean
 from hardgate.defenses.mart import boosted
-from hardgate.defenses.recipe import END, Moment
+from hardgate.defenses.recipe import Batch, Moment
 from hardgate.records import Column, ColumnType, ImageInput, TableInput
 from hardgate.threat import Freedom, Threat
 
@@ -54,8 +54,7 @@ def linear() -> nn.Sequential:
 def loss_of(recipe: dict[str, Any], model: nn.Module, **keywords: Any) -> Tensor:
     generator = torch.Generator().manual_seed(0)
     defense = MEMBERS.validate_python(recipe)
-    keywords = {"moment": END, **keywords}
-    loss: Tensor = defense.loss(model, IMAGES, LABELS, REGION, generator, **keywords)
+    loss: Tensor = defense.loss(Batch(model, IMAGES, LABELS, REGION, generator, **keywords))
     return loss
 
 

@@ -518,6 +518,7 @@ def run(
             architecture=params.training.architecture.name,
             recipe=params.training.defense.recipe,
             weights=18_562,
+            passes=10,
             epochs=10,
             best_epoch=8,
             stopped="finished",
