@@ -48,7 +48,7 @@ def as_fraction(value: object) -> float:
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Rate = Annotated[float, Field(ge=0, le=1)]
 Radius = Annotated[float, BeforeValidator(as_fraction), Field(gt=0)]
-Norm = Literal["Linf", "L2"]
+Norm = Literal["Linf", "L2", "L1", "L0"]
 # Paths in records are relative to the project root and spelled with slashes on every system.
 RelativePath = Annotated[Path, PlainSerializer(lambda path: path.as_posix(), when_used="json")]
 

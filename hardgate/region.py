@@ -7,13 +7,14 @@ threat's unit: pixels in [0, 1] for images, standard deviations of the training 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import Protocol, Self
 
 import torch
 from torch import Tensor
 
-from hardgate import constraints
+from hardgate import balls, constraints
 from hardgate.constraints import TOLERANCE, Constraints
 from hardgate.errors import ContractError, ParamsError
 from hardgate.records import ImageInput, InputSpec, Norm
@@ -75,45 +76,66 @@ def build(threat: Threat, spec: InputSpec) -> Region:
     """
     if isinstance(spec, ImageInput):
         threat.check_images()
-        channels, height, width = spec.shape
-        if threat.norm == "L2" and threat.eps >= (channels * height * width) ** 0.5:
+        widest = _widest(threat.norm, spec.shape)
+        if threat.norm != "Linf" and threat.eps >= widest:
             raise ParamsError(
-                f"threat.eps: an L2 radius of {threat.eps:g} covers every image of shape "
-                f"{spec.shape}; pixels lie in [0, 1]"
+                f"threat.eps: an {threat.norm} radius of {threat.eps:g} covers every image of "
+                f"shape {spec.shape}, all of which lie within {widest:g}"
             )
         return ImageRegion(threat.norm, threat.eps)
+    threat.check_tables()
     return TableRegion(threat.norm, threat.eps, constraints.build(threat, spec))
 
 
 @dataclass(frozen=True)
 class ImageRegion:
-    """A ball of pixels, cut off at 0 and 1. Images have shape ``(n, c, h, w)``."""
+    """A ball of pixels, cut off at 0 and 1. Images have shape ``(n, c, h, w)``.
+
+    An L0 radius counts pixels; one that :meth:`scaled` left between two numbers is rounded down.
+    """
 
     norm: Norm
     eps: float
 
     def start(self, clean: Tensor, generator: torch.Generator) -> Tensor:
-        """Draw uniformly from the box, or in a random direction and distance for L2."""
-        if self.norm == "Linf":
-            noise = (2 * _uniform(clean, generator) - 1) * self.eps
-        else:
-            noise = self.eps * _directions(torch.ones_like(clean), generator)
-        return self.project(clean + noise, clean)
+        """Draw from the box, a random direction and distance, or random pixels for L0."""
+        match self.norm:
+            case "Linf":
+                drawn = clean + (2 * _uniform(clean, generator) - 1) * self.eps
+            case "L2":
+                drawn = clean + self.eps * _directions(torch.ones_like(clean), generator)
+            case "L1":
+                drawn = clean + self.eps * balls.draw_l1(clean, generator)
+            case "L0":
+                drawn = balls.draw_l0(clean, self.eps, generator)
+        return self.project(drawn, clean)
 
     def step(self, gradient: Tensor, step_size: float | Tensor) -> Tensor:
-        """Step along the sign, or along the unit gradient for L2."""
+        """Step along the sign, along the gradient of unit length, or of unit L1 length.
+
+        The last is for L1 and L0, where :meth:`project` chooses the pixels that are kept.
+        """
         if self.norm == "Linf":
             return step_size * gradient.sign()
-        return step_size * _unit(gradient)
+        return step_size * (_unit(gradient) if self.norm == "L2" else balls.along_l1(gradient))
 
     def project(self, perturbed: Tensor, clean: Tensor) -> Tensor:
-        """Clip to the ball and to [0, 1]; this is exact for Linf."""
-        if self.norm == "Linf":
-            low, high = (clean - self.eps).clamp_(min=0), (clean + self.eps).clamp_(max=1)
-            return torch.clamp(perturbed, low, high)
-        change = perturbed - clean
-        shrink = (self.eps / _lengths(change).clamp(min=1e-12)).clamp(max=1)
-        return (clean + change * shrink).clamp_(0, 1)
+        """Bring images into the ball and into [0, 1]; the nearest ones, but for L2.
+
+        There one is done after the other.
+        """
+        match self.norm:
+            case "Linf":
+                low, high = (clean - self.eps).clamp_(min=0), (clean + self.eps).clamp_(max=1)
+                return torch.clamp(perturbed, low, high)
+            case "L2":
+                change = perturbed - clean
+                shrink = (self.eps / _lengths(change).clamp(min=1e-12)).clamp(max=1)
+                return (clean + change * shrink).clamp_(0, 1)
+            case "L1":
+                return balls.project_l1(perturbed, clean, self.eps)
+            case "L0":
+                return balls.project_l0(perturbed, clean, self.eps)
 
     def repair(self, perturbed: Tensor, clean: Tensor) -> Tensor:
         """Project, and give up images that are not numbers."""
@@ -122,14 +144,12 @@ class ImageRegion:
 
     def admits(self, perturbed: Tensor, clean: Tensor) -> Tensor:
         """Tell which images lie within the ball and within [0, 1]."""
-        change = (perturbed - clean).flatten(1)
-        size = (
-            change.abs().amax(dim=1)
-            if self.norm == "Linf"
-            else torch.linalg.vector_norm(change, dim=1)
-        )
         pixels = perturbed.flatten(1)
         inside = (pixels.amin(dim=1) >= -TOLERANCE) & (pixels.amax(dim=1) <= 1 + TOLERANCE)
+        if self.norm == "L0":  # nothing to round: a pixel is the clean one or it is not
+            return inside & (balls.changed_pixels(perturbed, clean) <= balls.pixels(self.eps))
+        order = {"Linf": torch.inf, "L2": 2, "L1": 1}[self.norm]
+        size: Tensor = torch.linalg.vector_norm((perturbed - clean).flatten(1), ord=order, dim=1)
         return inside & (size <= self.eps + TOLERANCE * max(1.0, self.eps))
 
     def unit(self, clean: Tensor) -> Tensor:
@@ -137,8 +157,9 @@ class ImageRegion:
         return torch.ones_like(clean)
 
     def box(self, clean: Tensor) -> tuple[Tensor, Tensor]:
-        """Give the box around the ball, cut off at 0 and 1."""
-        reach = self.eps + 2 * TOLERANCE * max(1.0, self.eps)  # once forgiven, once for rounding
+        """Give the box around the ball, cut off at 0 and 1; for L0 that is all there is."""
+        eps = 1.0 if self.norm == "L0" else self.eps
+        reach = eps + 2 * TOLERANCE * max(1.0, eps)  # once forgiven, once for rounding
         return (
             (clean - reach).clamp(-TOLERANCE, 1 + TOLERANCE),
             (clean + reach).clamp(-TOLERANCE, 1 + TOLERANCE),
@@ -150,7 +171,8 @@ class ImageRegion:
 
     def widest(self, clean: Tensor) -> float:
         """Give the diameter of the box of all images."""
-        return 1.0 if self.norm == "Linf" else clean[0].numel() ** 0.5
+        _, channels, height, width = clean.shape
+        return _widest(self.norm, (channels, height, width))
 
 
 @dataclass(frozen=True, eq=False)
@@ -270,6 +292,13 @@ class TableRegion:
         if key not in self._moved:
             self._moved[key] = self.constraints.to(like)
         return self._moved[key]
+
+
+def _widest(norm: Norm, shape: tuple[int, int, int]) -> float:
+    """Give the diameter of the box of all images of a shape."""
+    channels, height, width = shape
+    cells = float(channels * height * width)
+    return {"Linf": 1.0, "L2": math.sqrt(cells), "L1": cells, "L0": float(height * width)}[norm]
 
 
 def _shrunk(rules: Constraints, perturbed: Tensor, clean: Tensor, eps: float) -> Tensor:

@@ -8,14 +8,16 @@ keeps, the adversarial row keeps too. Images are free everywhere within [0, 1].
 from __future__ import annotations
 
 import ast
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import AfterValidator, Field, PositiveInt, model_validator
 
 from hardgate.errors import ParamsError
 from hardgate.records import Norm, Radius, Record
 
-Access = Literal["white-box", "black-box"]
+# What an attacker sees, the most first: gradients too, the scores of answers, or answers alone.
+Access = Literal["white-box", "score-based", "decision-based"]
+ACCESSES: tuple[Access, ...] = get_args(Access)
 
 
 class Linear(Record):
@@ -132,8 +134,10 @@ class Freedom(Record):
 class Threat(Record):
     """Who attacks, how far, how often, and what he can touch.
 
-    ``eps`` is in pixel units for images and in standard deviations of the training split for
-    tables. ``columns``, ``switches`` and ``relations`` are for tables only.
+    ``eps`` is in pixel units for images, a number of pixels for L0, and in standard deviations of
+    the training split for tables. ``columns``, ``switches`` and ``relations`` are for tables
+    only. ``access`` is what the attacker is granted; an evaluation may use attacks that see more,
+    never takes their result for less, and says which they are.
     """
 
     norm: Norm
@@ -160,6 +164,10 @@ class Threat(Record):
         """Parse the relations."""
         return tuple(parse_relation(text) for text in self.relations)
 
+    def grants(self, needed: Access) -> bool:
+        """Tell whether the attacker sees what an attack needs."""
+        return ACCESSES.index(self.access) <= ACCESSES.index(needed)
+
     def check_images(self) -> None:
         """Refuse a threat that cannot be meant for pixels in [0, 1]."""
         if self.columns or self.relations or self.switches:
@@ -168,4 +176,13 @@ class Threat(Record):
             raise ParamsError(
                 f"threat.eps: {self.eps} covers the whole pixel range [0, 1]; "
                 f"write {self.eps:g}/255 if 8-bit steps were meant"
+            )
+        if self.norm == "L0" and not self.eps.is_integer():
+            raise ParamsError(f"threat.eps: an L0 radius counts pixels, {self.eps:g} is no count")
+
+    def check_tables(self) -> None:
+        """Refuse a norm that is for images only."""
+        if self.norm in ("L1", "L0"):
+            raise ParamsError(
+                f"threat.norm: {self.norm} is for images; rows of a table take Linf or L2"
             )

@@ -2,7 +2,8 @@
 
 One on images is named in ``Rung`` of :mod:`~hardgate.attacks.cascade`, and comes here from there.
 Reading order: :mod:`~hardgate.attacks.ascent` (the inner loop), :mod:`~hardgate.attacks.images`
-(torchattacks), :mod:`~hardgate.attacks.apgd` and :mod:`~hardgate.attacks.square` (our own),
+(torchattacks), :mod:`~hardgate.attacks.apgd`, :mod:`~hardgate.attacks.square`,
+:mod:`~hardgate.attacks.sparse_rs` and :mod:`~hardgate.attacks.rays` (our own),
 :mod:`~hardgate.attacks.constrained_pgd` and :mod:`~hardgate.attacks.constrained_search` (tables,
 our own), :mod:`~hardgate.attacks.cascade` (several as one). Every member has
 
@@ -31,7 +32,9 @@ from hardgate.attacks.images import (
     TorchattacksAPGDT,
     TorchattacksSquare,
 )
+from hardgate.attacks.rays import RayS
 from hardgate.attacks.relay import Relay
+from hardgate.attacks.sparse_rs import SparseRS
 from hardgate.attacks.square import Square
 
 Attack = Annotated[
@@ -60,7 +63,9 @@ __all__ = [
     "ConstrainedPGD",
     "ConstrainedRelay",
     "ConstrainedSearch",
+    "RayS",
     "Relay",
+    "SparseRS",
     "Square",
     "TorchattacksAPGDCE",
     "TorchattacksAPGDT",

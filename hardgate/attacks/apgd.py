@@ -2,12 +2,13 @@
 
 Croce and Hein (2020), "Reliable evaluation of adversarial robustness with an ensemble of diverse
 parameter-free attacks", arXiv:2003.01690. The search is in :mod:`hardgate.attacks.autopgd`, the
-losses, and what takes their place where classes are few, in :mod:`hardgate.attacks.losses`.
+losses, and what takes their place where classes are few, in :mod:`hardgate.attacks.losses`. In an
+L1 ball steps are sparse: :mod:`hardgate.attacks.sparse_ascent`.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import PositiveInt
@@ -17,14 +18,17 @@ from hardgate.attacks import autopgd, losses
 from hardgate.attacks.ascent import frozen
 from hardgate.attacks.on_images import OnImages
 from hardgate.errors import ParamsError
-from hardgate.records import InputSpec
+from hardgate.records import InputSpec, Norm
 from hardgate.region import Region
 from hardgate.threat import Threat
+
+NORMS: tuple[Norm, ...] = ("Linf", "L2", "L1")
 
 
 class APGDCE(OnImages):
     """Ascent of the cross-entropy."""
 
+    norms: ClassVar[tuple[Norm, ...]] = NORMS
     name: Literal["apgd-ce"]
     steps: PositiveInt
     restarts: PositiveInt
@@ -48,6 +52,7 @@ class APGDCE(OnImages):
 class APGDDLR(OnImages):
     """Ascent of the difference of logits ratio; of the margin where classes are few."""
 
+    norms: ClassVar[tuple[Norm, ...]] = NORMS
     name: Literal["apgd-dlr"]
     steps: PositiveInt
     restarts: PositiveInt
@@ -73,6 +78,7 @@ class APGDT(OnImages):
     The loss is the targeted ratio, which needs four classes; with fewer it is the margin.
     """
 
+    norms: ClassVar[tuple[Norm, ...]] = NORMS
     name: Literal["apgd-t"]
     steps: PositiveInt
     targets: PositiveInt

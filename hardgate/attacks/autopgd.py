@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from math import ceil
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -70,12 +70,20 @@ def search(
     while len(owners):
         now = owners[:rows]
         start = region.start(clean[now], generator) if starts is None else starts[now]
-        attempts = _Attempts.begin(now, clean[now], labels[now], targets[:rows], start, region)
+        attempts = _kind(region).begin(now, clean[now], labels[now], targets[:rows], start, region)
         _climb(model, attempts, found, region, loss=loss, steps=steps)
         left = ~found.broken[owners]
         left[:rows] = False
         owners, targets = owners[left], targets[left]
     return found.inputs
+
+
+def _kind(region: Region) -> type[Attempts]:
+    if region.norm != "L1":
+        return Attempts
+    from hardgate.attacks.sparse_ascent import SparseAttempts  # which stands on this module
+
+    return SparseAttempts
 
 
 class _Found:
@@ -96,8 +104,10 @@ class _Found:
 
 
 @dataclass
-class _Attempts:
+class Attempts:
     """The state of a batch of attempts: one row each in every tensor."""
+
+    longest: ClassVar[float] = 2.0  # the paper's first step, in radii
 
     owners: Tensor  # (r,), which input is attacked
     clean: Tensor  # (r, ...)
@@ -126,7 +136,7 @@ class _Attempts:
         start: Tensor,
         region: Region,
     ) -> Self:
-        """Stand at the start, with the paper's first step of twice the radius."""
+        """Stand at the start, with the longest step."""
         low = clean.new_full((len(clean),), -torch.inf)
         return cls(
             owners=owners,
@@ -140,12 +150,21 @@ class _Attempts:
             best_gradient=torch.zeros_like(start),
             best_loss=low,
             best_margin=-low,
-            step_size=clean.new_full((len(clean),), 2 * region.eps),
+            step_size=clean.new_full((len(clean),), cls.longest * region.eps),
             gains=torch.zeros_like(owners),
             last_loss=low,
             marked_loss=low,
             halved=torch.zeros_like(owners, dtype=torch.bool),
         )
+
+    @staticmethod
+    def checkpoints(steps: int) -> frozenset[int]:
+        """List the steps after which step sizes are looked at."""
+        marks, before, at = [], 0.0, FIRST
+        while at <= 1:
+            marks.append(ceil(round(at * steps, 6)))  # 57.00000001 is 57
+            before, at = at, at + max(at - before - SOONER, SHORTEST)
+        return frozenset(marks)
 
     def shrink(self, keep: Tensor) -> None:
         """Keep some rows only."""
@@ -194,7 +213,7 @@ class _Attempts:
 
 def _climb(
     model: nn.Module,
-    attempts: _Attempts,
+    attempts: Attempts,
     found: _Found,
     region: Region,
     *,
@@ -202,7 +221,7 @@ def _climb(
     steps: int,
 ) -> None:
     """Let a batch of attempts climb; leave in ``found`` what they found."""
-    marks = checkpoints(steps)
+    marks = attempts.checkpoints(steps)
     marked = 0
     for step in range(steps + 1):
         logits, losses, gradient = _ask(model, attempts, loss, differentiate=step < steps)
@@ -229,17 +248,8 @@ def _climb(
     )
 
 
-def checkpoints(steps: int) -> frozenset[int]:
-    """List the steps after which step sizes are looked at."""
-    marks, before, at = [], 0.0, FIRST
-    while at <= 1:
-        marks.append(ceil(round(at * steps, 6)))  # 57.00000001 is 57
-        before, at = at, at + max(at - before - SOONER, SHORTEST)
-    return frozenset(marks)
-
-
 def _ask(
-    model: nn.Module, attempts: _Attempts, loss: Loss, *, differentiate: bool
+    model: nn.Module, attempts: Attempts, loss: Loss, *, differentiate: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Give logits, losses and, from the same pass, gradients with respect to the points.
 

@@ -6,7 +6,7 @@ have found is not known: :mod:`hardgate.cascade` counts what each rung added to 
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self, get_args
 
 import torch
 from pydantic import Field, model_validator
@@ -22,9 +22,11 @@ from hardgate.attacks.images import (
     TorchattacksSquare,
 )
 from hardgate.attacks.on_images import OnImages
+from hardgate.attacks.rays import RayS
 from hardgate.attacks.relay import Relay
+from hardgate.attacks.sparse_rs import SparseRS
 from hardgate.attacks.square import Square
-from hardgate.records import InputSpec
+from hardgate.records import InputSpec, Norm
 from hardgate.region import Region
 from hardgate.threat import Threat
 
@@ -36,6 +38,8 @@ Rung = (
     | APGDDLR
     | APGDT
     | Square
+    | SparseRS
+    | RayS
     | Relay
     | TorchattacksAPGDCE
     | TorchattacksAPGDT
@@ -46,6 +50,7 @@ Rung = (
 class Cascade(OnImages):
     """Attacks in the order given, cheap ones first."""
 
+    norms: ClassVar[tuple[Norm, ...]] = get_args(Norm)
     name: Literal["cascade"]
     rungs: tuple[Annotated[Rung, Field(discriminator="name")], ...] = Field(min_length=1)
 

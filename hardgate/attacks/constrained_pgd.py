@@ -39,7 +39,8 @@ class ConstrainedPGD(Record):
     """
 
     kinds: ClassVar[frozenset[Literal["table", "images"]]] = frozenset({"table"})
-    access: ClassVar[Access] = "white-box"
+    access: ClassVar[Literal["white-box", "black-box"]] = "white-box"
+    needs: ClassVar[Access] = "white-box"
     name: Literal["constrained-pgd"]
     step_size: Radius
     steps: PositiveInt

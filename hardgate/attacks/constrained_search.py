@@ -34,7 +34,8 @@ class ConstrainedSearch(Record):
     """
 
     kinds: ClassVar[frozenset[Literal["table", "images"]]] = frozenset({"table"})
-    access: ClassVar[Access] = "black-box"
+    access: ClassVar[Literal["white-box", "black-box"]] = "black-box"
+    needs: ClassVar[Access] = "score-based"
     name: Literal["constrained-search"]
     share: Annotated[float, Field(gt=0, le=1)]
 

@@ -20,11 +20,11 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hardgate.attacks.ascent import frozen
+from hardgate.attacks.ascent import ascend, frozen
 from hardgate.attacks.draws import own_draws
 from hardgate.attacks.on_images import OnImages
 from hardgate.errors import ContractError, ParamsError
-from hardgate.records import InputSpec, Radius
+from hardgate.records import InputSpec, Norm, Radius
 from hardgate.region import Region
 from hardgate.threat import Access, Threat
 
@@ -106,8 +106,14 @@ class FGSM(OnImages):
 
 
 class PGD(OnImages):
-    """Projected gradient ascent from random starts; ``step_size`` in pixel units."""
+    """Projected gradient ascent from random starts; ``step_size`` in pixel units.
 
+    For L1 and L0, which the library does not know, the ascent is our own. A step is then the
+    gradient at an L1 length of ``step_size``, and the projection chooses the pixels: Croce and Hein
+    (2019), arXiv:1909.05040, for L0.
+    """
+
+    norms: ClassVar[tuple[Norm, ...]] = ("Linf", "L2", "L1", "L0")
     name: Literal["pgd"]
     step_size: Radius
     steps: PositiveInt
@@ -137,17 +143,11 @@ class PGD(OnImages):
         generator: torch.Generator,
     ) -> Tensor:
         """Keep the worst of all restarts per image; only survivors see the next restart."""
-        import torchattacks
-
-        def make(victim: nn.Module, _: int) -> Search:
-            kind = torchattacks.PGD if region.norm == "Linf" else torchattacks.PGDL2
-            return kind(victim, eps=region.eps, alpha=self.step_size, steps=self.steps)
-
         worst, highest = inputs.clone(), inputs.new_full((len(inputs),), -torch.inf)
         survivors = torch.arange(len(inputs), device=inputs.device)
         for _ in range(self.restarts):
             images, targets = inputs[survivors], labels[survivors]
-            found = _search(make, model, images, targets, region, generator)
+            found = self._once(model, images, targets, region, generator)
             with frozen(model), torch.no_grad():
                 logits = model(found)
             losses = functional.cross_entropy(logits, targets, reduction="none")
@@ -159,6 +159,36 @@ class PGD(OnImages):
             if len(survivors) == 0:
                 break
         return worst
+
+    def _once(
+        self,
+        model: nn.Module,
+        images: Tensor,
+        labels: Tensor,
+        region: Region,
+        generator: torch.Generator,
+    ) -> Tensor:
+        """Climb from one random start each."""
+        if region.norm in ("L1", "L0"):
+            with frozen(model):
+                found = ascend(
+                    lambda points: functional.cross_entropy(
+                        model(points), labels, reduction="none"
+                    ),
+                    images,
+                    region,
+                    step_size=self.step_size,
+                    steps=self.steps,
+                    generator=generator,
+                )
+            return region.repair(found, images)
+        import torchattacks
+
+        def make(victim: nn.Module, _: int) -> Search:
+            kind = torchattacks.PGD if region.norm == "Linf" else torchattacks.PGDL2
+            return kind(victim, eps=region.eps, alpha=self.step_size, steps=self.steps)
+
+        return _search(make, model, images, labels, region, generator)
 
 
 class TorchattacksAPGDCE(OnImages):
@@ -251,7 +281,7 @@ class TorchattacksAPGDT(OnImages):
 class TorchattacksSquare(OnImages):
     """Random search with square patches; sees logits only, ``threat.queries`` times per image."""
 
-    access: ClassVar[Access] = "black-box"
+    needs: ClassVar[Access] = "score-based"
     name: Literal["torchattacks-square"]
     restarts: PositiveInt
 

@@ -11,7 +11,7 @@ attacks", arXiv:1908.07000.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import PositiveInt
@@ -19,9 +19,10 @@ from torch import Tensor, nn
 
 from hardgate.attacks import autopgd, losses, square
 from hardgate.attacks.ascent import frozen, margin
+from hardgate.attacks.asking import ROWS, ROWS_CUDA
 from hardgate.attacks.on_images import OnImages
-from hardgate.errors import ContractError, ParamsError
-from hardgate.records import InputSpec
+from hardgate.errors import ContractError
+from hardgate.records import Norm
 from hardgate.region import Region
 from hardgate.threat import Threat
 
@@ -29,18 +30,11 @@ from hardgate.threat import Threat
 class Relay(OnImages):
     """In each of ``rounds``, ``queries`` squares and ``steps`` of ascent; Linf only."""
 
+    norms: ClassVar[tuple[Norm, ...]] = ("Linf",)
     name: Literal["relay"]
     queries: PositiveInt
     steps: PositiveInt
     rounds: PositiveInt
-
-    def check(self, spec: InputSpec, threat: Threat) -> None:
-        """Refuse also the L2 ball, for which there are no squares here."""
-        super().check(spec, threat)
-        if threat.norm != "Linf":
-            raise ParamsError(
-                f"relay searches Linf balls, the threat's norm is {threat.norm}; use 'apgd-t'"
-            )
 
     def perturb(
         self,
@@ -80,7 +74,7 @@ class Relay(OnImages):
     ) -> Tensor:
         """Search with squares, then climb from where each image has come to."""
         reached = clean.clone()
-        rows = square.ROWS_CUDA if clean.is_cuda else square.ROWS
+        rows = ROWS_CUDA if clean.is_cuda else ROWS
         for part in torch.split(torch.arange(len(clean), device=clean.device), rows):
             begin = None if start is None else start[part]
             search = square.Search(model, clean[part], labels[part], region.eps, generator, begin)

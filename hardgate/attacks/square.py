@@ -20,6 +20,7 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from hardgate.attacks.ascent import frozen, margin
+from hardgate.attacks.asking import ROWS, ROWS_CUDA, STANDS, Searched
 from hardgate.attacks.images import TorchattacksSquare
 from hardgate.attacks.on_images import OnImages
 from hardgate.errors import ParamsError
@@ -31,8 +32,6 @@ SHARE = 0.8  # of the pixels in the first square, the paper's p
 HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)  # of HALVINGS_OF queries
 HALVINGS_OF = 10_000
 SHRINK_EVERY = 20  # queries
-ROWS = 256  # images at once on a processor
-ROWS_CUDA = 8192
 
 
 class Square(OnImages):
@@ -42,7 +41,7 @@ class Square(OnImages):
     white-box threat may ask more: it looks for the worst case, not for what that attacker can see.
     """
 
-    access: ClassVar[Access] = "black-box"
+    needs: ClassVar[Access] = "score-based"
     name: Literal["square"]
     restarts: PositiveInt
     queries: PositiveInt | None = None
@@ -84,18 +83,39 @@ class Square(OnImages):
             attack = self._in_l2()
             threat = threat.model_copy(update={"queries": self.queries or threat.queries})
             return attack.perturb(model, inputs, labels, threat, region, generator=generator)
-        worst = inputs.clone()
+        return self.search(model, inputs, labels, threat, region, generator=generator).inputs
+
+    def search(
+        self,
+        model: nn.Module,
+        inputs: Tensor,
+        labels: Tensor,
+        threat: Threat,
+        region: Region,
+        *,
+        generator: torch.Generator,
+    ) -> Searched:
+        """Search a Linf ball; say also with which query each image fell."""
+        worst, steps = inputs.clone(), self._steps(threat)
         margins = inputs.new_full((len(inputs),), torch.inf)
+        fell_at = torch.full_like(labels, STANDS)
         with frozen(model), torch.no_grad():
-            for _ in range(self.restarts):
+            for restart in range(self.restarts):
                 left = (margins > 0).nonzero().flatten()
                 for rows in torch.split(left, ROWS_CUDA if inputs.is_cuda else ROWS):
                     search = Search(model, inputs[rows], labels[rows], region.eps, generator)
-                    search.run(self._steps(threat))
+                    search.run(steps)
                     better = search.margins < margins[rows]
                     worst[rows[better]] = search.worst[better]
                     margins[rows[better]] = search.margins[better]
-        return region.repair(worst, inputs)
+                    first = (search.fell_at != STANDS) & (fell_at[rows] == STANDS)
+                    before = restart * (steps + 1)
+                    fell_at[rows[first]] = before + search.fell_at[first]
+        return Searched(region.repair(worst, inputs), fell_at)
+
+    def budget(self, threat: Threat) -> int:
+        """Count the queries that one image is asked at most."""
+        return self.restarts * (self._steps(threat) + 1)
 
 
 class Search:
@@ -122,6 +142,8 @@ class Search:
         self.worst = self.image.clone()
         self.margins = margin(model(self.image), labels)
         self.margin = self.margins
+        self.asked = 1
+        self.fell_at = torch.where(self.margins < 0, 1, STANDS)
 
     def run(self, steps: int) -> None:
         """Spend ``steps`` queries per image, fewer on images that fall."""
@@ -149,6 +171,9 @@ class Search:
         margins = margin(self.model(self.image), self.labels)
         better = (margins < self.margin).view(-1, 1, 1, 1)
         self.image[:, :, rows, columns] = torch.where(better, painted, before)
+        self.asked += 1
+        falls = (margins < 0) & (self.margin >= 0)
+        self.fell_at[self.rows[falls]] = self.asked
         self.margin = torch.minimum(margins, self.margin)
 
     def _shrink(self) -> None:

@@ -27,6 +27,8 @@ SETTINGS: dict[str, dict[str, object]] = {
     "apgd-t": {"steps": 10, "targets": 3},
     "apgd-dlr": {"steps": 15, "restarts": 2},
     "square": {"restarts": 2},
+    "sparse-rs": {},
+    "rays": {},
     "relay": {"queries": 20, "steps": 5, "rounds": 2},
     "cascade": {"rungs": [{"name": "fgsm"}, {"name": "apgd-ce", "steps": 5, "restarts": 1}]},
     "torchattacks-apgd-ce": {"steps": 15, "restarts": 2},
@@ -48,6 +50,29 @@ IMAGES = ImageInput(
     kind="images", shape=(2, 6, 6), classes=tuple("abcd"), mean=(0.5, 0.5), scale=(0.2, 0.2)
 )
 QUERIES = 60
+
+
+EPS = {"Linf": 0.15, "L2": 0.15, "L1": 3.0, "L0": 4.0}  # of images; rows of a table stay at theirs
+NORMS = [  # an attack's own first
+    ("fgsm", "Linf L2"),
+    ("pgd", "Linf L2 L1 L0"),
+    ("apgd-ce", "Linf L2 L1"),
+    ("apgd-t", "Linf L2 L1"),
+    ("apgd-dlr", "Linf L2 L1"),
+    ("square", "Linf L2"),
+    ("sparse-rs", "L0 L1"),
+    ("rays", "Linf"),
+    ("relay", "Linf"),
+    ("cascade", "Linf L2"),
+    ("torchattacks-apgd-ce", "Linf L2"),
+    ("torchattacks-apgd-t", "Linf L2"),
+    ("torchattacks-square", "Linf L2"),
+    ("constrained-pgd", "Linf L2"),
+    ("constrained-search", "Linf L2"),
+]
+OWN = {name: norms.split()[0] for name, norms in NORMS}
+PAIRS = [(name, norm) for name, norms in NORMS for norm in norms.split()]
+REFUSED = [(name, norm) for name, norms in NORMS for norm in EPS if norm not in norms.split()]
 
 
 def attack(name: str, **changes: object) -> Attack:
@@ -130,7 +155,8 @@ def case(name: str) -> tuple[InputSpec, Threat, Region, nn.Module, Tensor, Tenso
         setting = ROWS_THREAT
     else:
         model = Victim(72, 4, torch.tensor(0.1)).eval()
-        inputs, spec, setting = random(40, 2, 6, 6), IMAGES, threat()
+        inputs, spec = random(40, 2, 6, 6), IMAGES
+        setting = threat() if OWN[name] == "Linf" else threat(norm=OWN[name], eps=EPS[OWN[name]])
     labels = model(inputs).argmax(dim=1)
     labels[::10] = (labels[::10] + 1) % len(spec.classes)
     return spec, setting, region.build(setting, spec), model, inputs, labels
@@ -141,19 +167,17 @@ def test_every_member_of_the_union_is_tested(kind: type) -> None:
     assert get_args(kind.model_fields["name"].annotation)[0] in SETTINGS
 
 
-@pytest.mark.parametrize("norm", ["Linf", "L2"])
-@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize(("name", "norm"), PAIRS)
 def test_results_are_admissible_and_harmful_and_inputs_are_untouched(name: str, norm: str) -> None:
     spec, setting, _, model, inputs, labels = case(name)
-    setting = setting.model_copy(update={"norm": norm, "eps": setting.eps * 1.5})
+    eps = ROWS_THREAT.eps * 1.5 if spec is TABLE else EPS[norm]
+    setting = setting.model_copy(update={"norm": norm, "eps": eps})
     allowed = region.build(setting, spec)
-    if (name, norm) == ("relay", "L2"):
-        with pytest.raises(ParamsError, match="relay searches Linf balls"):
-            attack(name).check(spec, setting)
-        return
-    attack(name).check(spec, setting)
+    longer = {"step_size": eps / 4} if name == "pgd" else {}
+    search = attack(name, **longer)
+    search.check(spec, setting)
     before = inputs.clone(), labels.clone()
-    found = attack(name).perturb(model, inputs, labels, setting, allowed, generator=seeded())
+    found = search.perturb(model, inputs, labels, setting, allowed, generator=seeded())
     assert found.shape == inputs.shape
     assert found.dtype == inputs.dtype
     assert not found.requires_grad
@@ -162,6 +186,18 @@ def test_results_are_admissible_and_harmful_and_inputs_are_untouched(name: str, 
     right, still = ((model(each).argmax(dim=1) == labels).sum().item() for each in (inputs, found))
     assert right == 36
     assert still < right
+
+
+@pytest.mark.parametrize(("name", "norm"), [p for p in REFUSED if "constrained" not in p[0]])
+def test_a_norm_that_an_attack_cannot_search_is_refused_with_a_way_out(
+    name: str, norm: str
+) -> None:
+    with pytest.raises(ParamsError, match=rf"searches .* balls, the threat's norm is {norm}; use"):
+        attack(name).check(IMAGES, threat(norm=norm, eps=EPS[norm]))
+
+
+def test_every_attack_says_which_norms_it_searches() -> None:
+    assert set(OWN) == set(SETTINGS)
 
 
 @pytest.mark.parametrize("name", SETTINGS)
@@ -222,7 +258,9 @@ def test_attacks_see_the_model_in_evaluation_mode(name: str) -> None:
     torch.testing.assert_close(training, quiet, rtol=0, atol=0, equal_nan=True)
 
 
-@pytest.mark.parametrize("name", ["square", "torchattacks-square", "constrained-search"])
+@pytest.mark.parametrize(
+    "name", ["square", "torchattacks-square", "sparse-rs", "rays", "constrained-search"]
+)
 @pytest.mark.parametrize("queries", [7, QUERIES])
 def test_a_search_keeps_to_its_budget_of_queries(name: str, queries: int) -> None:
     _, setting, allowed, model, inputs, labels = case(name)

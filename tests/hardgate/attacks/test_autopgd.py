@@ -58,7 +58,7 @@ def search(
 
 def test_checkpoints_are_those_of_the_paper() -> None:
     # each period is 0.03 shorter than the last, and at least 0.06
-    assert sorted(autopgd.checkpoints(100)) == [22, 41, 57, 70, 80, 87, 93, 99]
+    assert sorted(autopgd.Attempts.checkpoints(100)) == [22, 41, 57, 70, 80, 87, 93, 99]
 
 
 def test_a_step_is_one_forward_and_one_backward_pass() -> None:

@@ -33,7 +33,7 @@ class Sum(nn.Module):
 
 
 def run(model: Sum, clean: Tensor, *, queries: int, restarts: int = 1) -> Tensor:
-    threat = Threat(norm="Linf", eps=EPS, access="black-box", queries=queries)
+    threat = Threat(norm="Linf", eps=EPS, access="score-based", queries=queries)
     attack = Square(name="square", restarts=restarts)
     labels = torch.zeros(len(clean), dtype=torch.long)
     region = ImageRegion("Linf", EPS)
@@ -100,7 +100,7 @@ def test_any_shape_of_image_is_searched(shape: tuple[int, ...]) -> None:
             return torch.stack([mean, -mean], dim=1)
 
     clean = torch.rand(shape, generator=seeded())
-    threat = Threat(norm="Linf", eps=EPS, access="black-box", queries=30)
+    threat = Threat(norm="Linf", eps=EPS, access="score-based", queries=30)
     found = Square(name="square", restarts=1).perturb(
         Mean(),
         clean,

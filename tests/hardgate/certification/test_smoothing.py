@@ -17,7 +17,7 @@ from hardgate.region import Region
 from hardgate.threat import Freedom, Threat
 
 SPEC = ImageInput(kind="images", shape=(1, 1, 2), classes=("a", "b"), mean=(0,), scale=(1,))
-THREAT = Threat(norm="L2", eps=0.1, access="black-box", queries=1)
+THREAT = Threat(norm="L2", eps=0.1, access="score-based", queries=1)
 NOISE = Noise(sigma=0.5, selection=50, draws=4000, alpha=0.001)
 
 

@@ -1,0 +1,154 @@
+"""Search along rays: sees nothing but the class that a model answers.
+
+Chen and Gu (2020), "RayS: a ray searching method for hard-label adversarial attack",
+arXiv:2006.12792. A ray goes from the clean image to a corner of the ball: every pixel rises or
+falls by the same. The search flips the signs of ever smaller blocks of pixels and keeps a ray that
+is wrong where the best one first is; how soon a kept one is wrong is found by halving. An image
+falls when its ray is wrong within the radius.
+
+One departure: a ray that is wrong within the radius is not followed further.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import PositiveInt
+from torch import Tensor, nn
+
+from hardgate.attacks.ascent import frozen
+from hardgate.attacks.asking import ROWS, ROWS_CUDA, STANDS, Searched
+from hardgate.attacks.on_images import OnImages
+from hardgate.records import Norm
+from hardgate.region import Region
+from hardgate.threat import Access, Threat
+
+PRECISION = 1e-3  # of the pixel range, the paper's tolerance of the halving
+SHRINK_EVERY = 20  # queries
+
+
+class RayS(OnImages):
+    """Search along rays; asks ``queries`` times per image at most, and sees classes only.
+
+    Without ``queries`` it asks as often as the threat's attacker could.
+    """
+
+    needs: ClassVar[Access] = "decision-based"
+    norms: ClassVar[tuple[Norm, ...]] = ("Linf",)
+    name: Literal["rays"]
+    queries: PositiveInt | None = None
+
+    def budget(self, threat: Threat) -> int:
+        """Count the queries that one image is asked at most."""
+        return self.queries or threat.queries
+
+    def perturb(
+        self,
+        model: nn.Module,
+        inputs: Tensor,
+        labels: Tensor,
+        threat: Threat,
+        region: Region,
+        *,
+        generator: torch.Generator,
+    ) -> Tensor:
+        """Give a misclassified image where one was found, else the end of the best ray."""
+        return self.search(model, inputs, labels, threat, region, generator=generator).inputs
+
+    def search(
+        self,
+        model: nn.Module,
+        inputs: Tensor,
+        labels: Tensor,
+        threat: Threat,
+        region: Region,
+        *,
+        generator: torch.Generator,  # noqa: ARG002  nothing is drawn
+    ) -> Searched:
+        """Search; say also with which query each image fell."""
+        worst, fell_at = inputs.clone(), torch.full_like(labels, STANDS)
+        everything = torch.arange(len(inputs), device=inputs.device)
+        with frozen(model), torch.no_grad():
+            for rows in torch.split(everything, ROWS_CUDA if inputs.is_cuda else ROWS):
+                search = _Search(model, inputs[rows], labels[rows], region.eps)
+                search.run(self.budget(threat))
+                worst[rows], fell_at[rows] = search.worst, search.fell_at
+        return Searched(region.repair(worst, inputs), fell_at)
+
+
+class _Search:
+    """One search on a batch of images; every image is at a block, or a halving, of its own."""
+
+    def __init__(self, model: nn.Module, clean: Tensor, labels: Tensor, eps: float) -> None:
+        self.model, self.eps = model, eps
+        self.worst, self.fell_at = clean.clone(), torch.full_like(labels, STANDS)
+        self.rows = torch.arange(len(clean), device=clean.device)  # those still searched
+        self.clean, self.labels = clean, labels
+        self.signs = torch.ones_like(clean).flatten(1)  # of the best ray
+        self.trial = self.signs.clone()
+        self.radius = clean.new_ones(len(clean))  # where the best ray is wrong; 1 crosses the box
+        self.low, self.high = torch.zeros_like(self.radius), torch.zeros_like(self.radius)
+        self.halving = torch.zeros_like(labels, dtype=torch.bool)
+        self.level, self.block = torch.zeros_like(labels), torch.zeros_like(labels)
+        self.first = torch.ones_like(self.halving)  # asks about the first ray itself
+
+    def run(self, queries: int) -> None:
+        """Spend ``queries`` per image, fewer on images that fall."""
+        for asked in range(1, queries + 1):
+            self._ask(asked)
+            if asked % SHRINK_EVERY == 0:
+                self._shrink()
+                if len(self.rows) == 0:
+                    return
+        self._keep()
+
+    def _ask(self, asked: int) -> None:
+        """Ask each image once: whether a new ray beats the best, or how soon it is wrong."""
+        self._propose()
+        at = torch.where(self.halving, (self.low + self.high) / 2, self.radius)
+        wrong = self.model(self._at(self.trial, at)).argmax(dim=1) != self.labels
+        beats = ~self.halving & wrong
+        self.signs = torch.where(beats.unsqueeze(1), self.trial, self.signs)
+        self.high = torch.where(wrong, at, self.high)
+        self.low = torch.where(beats, 0.0, torch.where(self.halving & ~wrong, at, self.low))
+        within = self.halving | beats
+        self.radius = torch.where(within & wrong, at, self.radius)
+        fell = wrong & (at <= self.eps) & (self.fell_at[self.rows] == STANDS)
+        self.fell_at[self.rows[fell]] = asked
+        self.halving = within & (self.high - self.low > PRECISION)
+
+    def _propose(self) -> None:
+        """Flip the next block of the best ray, where no ray is being halved."""
+        cells = self.signs.shape[1]
+        blocks = 2**self.level
+        places = torch.arange(cells, device=self.signs.device)
+        begin, end = self.block * cells // blocks, (self.block + 1) * cells // blocks
+        flip = (places >= begin.unsqueeze(1)) & (places < end.unsqueeze(1))
+        flip &= ~self.first.unsqueeze(1)
+        proposal = torch.where(flip, -self.signs, self.signs)
+        self.trial = torch.where(self.halving.unsqueeze(1), self.trial, proposal)
+        moves = ~self.halving & ~self.first
+        self.block = self.block + moves.long()
+        done = self.block >= blocks
+        self.block = torch.where(done, 0, self.block)
+        last = (2**self.level) >= cells
+        self.level = torch.where(done, torch.where(last, 0, self.level + 1), self.level)
+        self.first = torch.zeros_like(self.first)
+
+    def _at(self, signs: Tensor, radius: Tensor) -> Tensor:
+        moved = self.clean.flatten(1) + signs * radius.unsqueeze(1)
+        return moved.clamp_(0, 1).view_as(self.clean)
+
+    def _shrink(self) -> None:
+        """Let images that fell leave the search."""
+        self._keep()
+        left = self.fell_at[self.rows] == STANDS
+        if left.all():
+            return
+        names = ("rows", "clean", "labels", "signs", "trial", "radius", "low", "high")
+        for name in (*names, "halving", "level", "block", "first"):
+            setattr(self, name, getattr(self, name)[left])
+
+    def _keep(self) -> None:
+        self.worst[self.rows] = self._at(self.signs, self.radius.clamp(max=self.eps))

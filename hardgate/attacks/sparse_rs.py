@@ -1,0 +1,186 @@
+"""Random search over pixels: sees logits only, and changes few pixels completely.
+
+Croce, Andriushchenko, Singh, Flammarion and Hein (2022), "Sparse-RS: a versatile framework for
+query-efficient sparse black-box adversarial attacks", arXiv:2006.12834. Each query trades some of
+the chosen pixels for others, painted in a random corner of the colour cube, and keeps the trade
+where the margin shrinks; trades become smaller on the paper's schedule.
+
+The L1 ball is our addition. A pixel costs the length of its change instead of 1, as many are
+chosen as can be paid for, and the last one is changed as far as the rest goes.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import PositiveInt
+from torch import Tensor, nn
+
+from hardgate.attacks.ascent import frozen, margin
+from hardgate.attacks.asking import ROWS, ROWS_CUDA, STANDS, Searched
+from hardgate.attacks.on_images import OnImages
+from hardgate.balls import pixels
+from hardgate.records import Norm
+from hardgate.region import Region
+from hardgate.threat import Access, Threat
+
+SHARE = 0.3  # of the chosen pixels in the first trades, the paper's alpha
+SMALLER = {0: 2, 50: 4, 200: 5, 500: 6, 1000: 8, 2000: 10, 4000: 12, 6000: 15, 8000: 20}
+SMALLER_OF = 10_000  # queries, from which on the share is so many times smaller
+SHRINK_EVERY = 20  # queries
+
+
+class SparseRS(OnImages):
+    """Random search over pixels; asks ``queries`` times per image at most.
+
+    Without ``queries`` it asks as often as the threat's attacker could.
+    """
+
+    needs: ClassVar[Access] = "score-based"
+    norms: ClassVar[tuple[Norm, ...]] = ("L1", "L0")
+    name: Literal["sparse-rs"]
+    queries: PositiveInt | None = None
+
+    def budget(self, threat: Threat) -> int:
+        """Count the queries that one image is asked at most."""
+        return self.queries or threat.queries
+
+    def perturb(
+        self,
+        model: nn.Module,
+        inputs: Tensor,
+        labels: Tensor,
+        threat: Threat,
+        region: Region,
+        *,
+        generator: torch.Generator,
+    ) -> Tensor:
+        """Give the image with the lowest margin that was asked about."""
+        return self.search(model, inputs, labels, threat, region, generator=generator).inputs
+
+    def search(
+        self,
+        model: nn.Module,
+        inputs: Tensor,
+        labels: Tensor,
+        threat: Threat,
+        region: Region,
+        *,
+        generator: torch.Generator,
+    ) -> Searched:
+        """Search; say also with which query each image fell."""
+        worst, fell_at = inputs.clone(), torch.full_like(labels, STANDS)
+        everything = torch.arange(len(inputs), device=inputs.device)
+        with frozen(model), torch.no_grad():
+            for rows in torch.split(everything, ROWS_CUDA if inputs.is_cuda else ROWS):
+                search = _Search(model, inputs[rows], labels[rows], region, generator)
+                search.run(self.budget(threat))
+                worst[rows], fell_at[rows] = search.worst, search.fell_at
+        return Searched(region.repair(worst, inputs), fell_at)
+
+
+class _Search:
+    """One search on a batch of images: an order of pixels each, of which the first are painted."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        clean: Tensor,
+        labels: Tensor,
+        region: Region,
+        generator: torch.Generator,
+    ) -> None:
+        self.model, self.generator, self.region = model, generator, region
+        self.worst, self.fell_at = clean.clone(), torch.full_like(labels, STANDS)
+        self.rows = torch.arange(len(clean), device=clean.device)  # those still searched
+        self.clean, self.labels = clean, labels
+        self.colours = self._corners(clean)
+        self.order = self._random(len(clean), clean[0, 0].numel()).argsort(dim=1)
+        self.image, self.chosen = self._paint(self.order, self.colours)
+        self.margin = margin(model(self.image), labels)
+        self.asked = 1
+        self.fell_at[self.margin < 0] = 1
+
+    def run(self, queries: int) -> None:
+        """Spend ``queries`` per image, one of which is spent, fewer on images that fall."""
+        for step in range(queries - 1):
+            if step % SHRINK_EVERY == 0:
+                self._shrink()
+                if len(self.rows) == 0:
+                    return
+            self._try(_share(step, queries))
+        self._keep()
+
+    def _try(self, share: float) -> None:
+        """Trade some pixels, and keep the trade where the margin shrinks."""
+        order, brought = self._trade(share)
+        fresh = self._corners(self.clean)
+        mask = torch.zeros_like(self.order, dtype=torch.bool).scatter_(1, brought, True)
+        mask = mask.view(len(mask), 1, *self.clean.shape[2:])
+        colours = torch.where(mask, fresh, self.colours)
+        image, chosen = self._paint(order, colours)
+        margins = margin(self.model(image), self.labels)
+        self.asked += 1
+        self.fell_at[self.rows[(margins < 0) & (self.margin >= 0)]] = self.asked
+        better = margins < self.margin
+        self.order[better], self.colours[better] = order[better], colours[better]
+        self.image[better], self.chosen[better] = image[better], chosen[better]
+        self.margin = torch.minimum(margins, self.margin)
+
+    def _trade(self, share: float) -> tuple[Tensor, Tensor]:
+        """Swap places of chosen and other pixels; give the new order, and who was brought in."""
+        places = torch.arange(self.order.shape[1], device=self.order.device)
+        inside = places < self.chosen.unsqueeze(1)
+        most = min(int(self.chosen.max()), self.order.shape[1] - int(self.chosen.max()))
+        count = min(max(1, round(share * float(self.chosen.float().mean()))), max(1, most))
+        keys = self._random(*self.order.shape)
+        out = (keys + inside).topk(count, dim=1).indices  # places of chosen pixels come first
+        into = (keys - inside.float()).topk(count, dim=1).indices
+        leaving, brought = self.order.gather(1, out), self.order.gather(1, into)
+        order = self.order.scatter(1, out, brought).scatter(1, into, leaving)
+        return order, brought
+
+    def _paint(self, order: Tensor, colours: Tensor) -> tuple[Tensor, Tensor]:
+        """Change pixels in their order as far as the radius pays; count those begun."""
+        change = colours - self.clean
+        if self.region.norm == "L0":
+            cost = torch.ones_like(order, dtype=change.dtype)
+            radius = float(pixels(self.region.eps))
+        else:
+            cost = change.abs().sum(dim=1).flatten(1).gather(1, order)
+            radius = self.region.eps
+        left = (radius - cost.cumsum(dim=1) + cost).clamp(min=0)  # before this pixel is paid
+        paid = (left / cost.clamp(min=1e-12)).clamp(max=1)
+        weight = torch.zeros_like(paid).scatter_(1, order, paid)
+        weight = weight.view(len(weight), 1, *self.clean.shape[2:])
+        image = torch.where(weight == 1, colours, self.clean + weight * change)
+        return image.clamp_(0, 1), (paid > 0).sum(dim=1)
+
+    def _shrink(self) -> None:
+        """Let images that are misclassified leave the search."""
+        self._keep()
+        left = self.margin >= 0
+        if left.all():
+            return
+        for name in ("rows", "clean", "labels", "colours", "order", "image", "chosen", "margin"):
+            setattr(self, name, getattr(self, name)[left])
+
+    def _keep(self) -> None:
+        self.worst[self.rows] = self.image
+
+    def _corners(self, like: Tensor) -> Tensor:
+        drawn = torch.randint(2, like.shape, generator=self.generator, device=self.generator.device)
+        return drawn.to(like)
+
+    def _random(self, rows: int, columns: int) -> Tensor:
+        where = self.generator.device
+        return torch.rand(rows, columns, generator=self.generator, device=where).to(
+            self.clean.device
+        )
+
+
+def _share(step: int, queries: int) -> float:
+    """Give the share of the chosen pixels that this step trades."""
+    reached = step * SMALLER_OF / queries
+    return SHARE / max(times for after, times in SMALLER.items() if reached >= after)
