@@ -5,7 +5,8 @@ at the label) or too small for its radius finds nothing, and a model looks robus
 with the very settings that evaluation gives it, is first run on two models with a closed form: a
 linear one, and one with a hidden layer, whose margin is a rising function of one direction ``w``
 with kinks in it. For both, the ball of radius ``eps`` moves ``w @ x`` by ``eps`` times the dual
-norm of ``w`` and no further.
+norm of ``w`` and no further, as long as it stays clear of the box. In L1 and L0 balls the box is
+what stops each pixel, and the heaviest go first.
 
 Inputs are planted at shares of that reach from a mistake: the attack reaches the largest share up
 to which it breaks them all. Labels lie on both sides, so that an attack which always pushes the
@@ -23,7 +24,7 @@ from torch import Tensor, nn
 
 from hardgate import measurements, region, robustness, statistics
 from hardgate.attacks import Attack, flat
-from hardgate.records import Column, ImageInput, InputSpec, Measurement, TableInput
+from hardgate.records import Column, ImageInput, InputSpec, Measurement, Norm, TableInput
 from hardgate.region import Region
 from hardgate.threat import Freedom, Threat
 
@@ -32,6 +33,8 @@ SAMPLES = 2 * len(SHARES)  # on either side
 SIDE = 6  # pixels; the smallest that every attack accepts
 COLUMNS = 4
 RADIUS = {"Linf": 0.1, "L2": 0.5}  # of planted images, which stay clear of 0 and 1
+SPARSE = {"L1": 1.5, "L0": 3.0}  # both drive three grey pixels to black or white, and no more
+KEY_EVERY, MINOR = 3, 0.2  # one pixel in so many has a weight of 1, the others less
 REMOTE = -100.0  # logit of classes that are never in play
 SEED = 5
 
@@ -114,7 +117,7 @@ def _questions(spec: InputSpec, threat: Threat) -> tuple[_Question, ...]:
         shape: tuple[int, ...] = (1, SIDE, SIDE)
         one = {"shape": shape, "mean": (0.5,), "scale": (1.0,)}
         planted: InputSpec = spec.model_copy(update=one)
-        centre, eps = 0.5, RADIUS[threat.norm]
+        centre, eps = 0.5, (RADIUS | SPARSE)[threat.norm]
         weights = torch.ones(shape)
         weights[..., SIDE // 2 :] = -1
     else:
@@ -125,13 +128,12 @@ def _questions(spec: InputSpec, threat: Threat) -> tuple[_Question, ...]:
         weights = torch.tensor([1.0, -1.0, 0.5, -0.5])
     bare = threat.model_copy(update={"eps": eps, "columns": free, "relations": ()})
     ball = region.build(bare, planted)
-    unit = weights / torch.linalg.vector_norm(weights)
-    along = unit if threat.norm == "L2" else weights.sign()
+    weights, along, reach = _reach(weights, threat.norm, eps)
     shares = torch.tensor(SHARES).repeat(2)
     labels = torch.arange(2).repeat_interleave(len(SHARES))
-    sides = (2 * labels - 1) * shares * eps
+    sides = (2 * labels - 1) * shares * reach / float((weights * along).sum())
     inputs = centre + sides.view(-1, *[1] * len(shape)) * along
-    steepness = 1 / (eps * float((weights * along).sum()))  # the reach becomes 1, knots lie within
+    steepness = 1 / reach  # the reach becomes 1, knots lie within
     return tuple(
         _Question(
             _Planted(weights * steepness, centre, len(spec.classes), hidden),
@@ -143,6 +145,21 @@ def _questions(spec: InputSpec, threat: Threat) -> tuple[_Question, ...]:
         )
         for hidden in (False, True)
     )
+
+
+def _reach(weights: Tensor, norm: Norm, eps: float) -> tuple[Tensor, Tensor, float]:
+    """Give weights, the direction in which inputs are planted, and how far the ball moves them.
+
+    In L1 and L0 balls the best move takes three pixels of weight 1 from grey to the box's edge; the
+    others, grey no more, say where the input lies.
+    """
+    if norm in SPARSE:
+        keys = (torch.arange(weights.numel()) % KEY_EVERY == 0).view_as(weights)
+        return torch.where(keys, weights, weights * MINOR), weights.sign() * ~keys, 3 * 0.5
+    if norm == "L2":
+        length = torch.linalg.vector_norm(weights)
+        return weights, weights / length, eps * float(length)
+    return weights, weights.sign(), eps * float(weights.abs().sum())
 
 
 def _column(number: int) -> Column:

@@ -16,6 +16,9 @@ name                                   meaning
                                        after they had survived those before it
 ``known_answer/<attack>``              share of a known optimum that the attack reaches (exact)
 ``known_answer/weakest/<access>``      the least of them, with gradients or without (exact)
+``queries/<attack>/<count>/accuracy``  what an attack that only asks leaves after so many queries
+``robust/transfer/<metric>``           under an attack crafted on the undefended twin
+``transfer/beats_white_box``           share of samples that fall to it, and to no white-box attack
 ``curve/<factor>/accuracy``            worst case at ``factor`` times the threat's eps
 ``certified/accuracy``                 share proven correct against every input in the region
 ``certified/smoothed/accuracy``        the same of the model's vote under noise, not of the model
@@ -25,6 +28,11 @@ name                                   meaning
 ``corruption/error_ratio``             mean corrupted error over clean error
 ``shift/<label>/<metric>``             under one natural shift of a table, see :data:`ShiftMetric`
 ``shift/worst/<metric>``               the shift whose interval reaches lowest, whole
+``corruption/error_ratio``             mean corrupted error over clean error, both the candidate's
+``corruption/<name>/ce``               error under one corruption over the undefended twin's, summed
+                                       over severities
+``corruption/mce``                     mean corruption error: the mean of these
+``corruption/relative_mce``            the same of what each corruption adds to the clean error
 ``fairness/<column>/<situation>/...``  a :data:`Difference` between groups, or one group's rate
 ``explanation/<property>``             see :data:`Property`
 ``price/standard/<what>``              the same architecture without defence, see :data:`Price`
@@ -85,6 +93,9 @@ EXPECTATIONS_FAILED = "data/expectations_failed"
 CERTIFIED_ACCURACY = "certified/accuracy"
 SMOOTHED_ACCURACY = "certified/smoothed/accuracy"
 CORRUPTION_MEAN = "corruption/mean/accuracy"
+CORRUPTION_MCE = "corruption/mce"
+CORRUPTION_RELATIVE_MCE = "corruption/relative_mce"
+TRANSFER_BEATS_WHITE_BOX = "transfer/beats_white_box"
 CORRUPTION_ERROR_RATIO = "corruption/error_ratio"
 VERSIONS_BEFORE = "registry/versions_before"
 CHAMPION_EXISTS = "champion/exists"
@@ -160,6 +171,14 @@ def shift(label: str, metric: ShiftMetric) -> str:
 def worst_shift(metric: ShiftMetric) -> str:
     """Name a metric under the shift that leaves least of it; no shift's own label is ``worst``."""
     return f"shift/worst/{metric}"
+def corruption_error(name: str) -> str:
+    """Name the error under one corruption, relative to the undefended twin's."""
+    return f"corruption/{word(name)}/ce"
+
+
+def queries(attack: str, count: int) -> str:
+    """Name the accuracy that an attack leaves after ``count`` queries per input."""
+    return f"queries/{word(attack)}/{count}/accuracy"
 
 
 def difference(column: str, situation: Situation, measure: Difference) -> str:

@@ -72,9 +72,9 @@ def measure(
         zip(torch.split(inputs, batch_size), torch.split(labels, batch_size), strict=True)
     )
     adversarial, logits = [], []
-    with frozen(model), _interruptible(model):
+    with frozen(model), interruptible(model):
         for index, (clean, truth) in enumerate(progress.track(batches, step or attack.name)):
-            search = partial(attack.perturb, generator=_generator(seed, index))
+            search = partial(attack.perturb, generator=generator(seed, index))
             found, answers = _worst(
                 search, threat, region, model, clean, truth, attack_all=attack_all
             )
@@ -84,7 +84,7 @@ def measure(
 
 
 @contextmanager
-def _interruptible(model: nn.Module) -> Iterator[None]:
+def interruptible(model: nn.Module) -> Iterator[None]:
     """Look for Ctrl-C whenever the model is asked: a batch can take half a minute."""
     hook = model.register_forward_pre_hook(lambda *_: progress.heed())
     try:
@@ -93,7 +93,8 @@ def _interruptible(model: nn.Module) -> Iterator[None]:
         hook.remove()
 
 
-def _generator(seed: int, batch: int) -> torch.Generator:
+def generator(seed: int, batch: int) -> torch.Generator:
+    """Give the generator of one batch."""
     mixed = int(np.random.SeedSequence([seed, batch]).generate_state(1)[0])
     return torch.Generator().manual_seed(mixed)
 

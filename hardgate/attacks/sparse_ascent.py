@@ -51,9 +51,8 @@ class SparseAttempts(Attempts):
     def move(self, region: Region, *, momentum: float) -> None:  # noqa: ARG002  there is none
         """Move the steepest cells by equal amounts, the step size in all."""
         slopes = self.gradient.flatten(1).abs()
-        order = slopes.sort(dim=1, descending=True).values
-        last = (self.moved.long().clamp(min=1, max=slopes.shape[1]) - 1).unsqueeze(1)
-        steepest = (slopes >= order.gather(1, last)).view_as(self.gradient)
+        places = slopes.argsort(dim=1, descending=True).argsort(dim=1)
+        steepest = (places < self.moved.clamp(min=1).unsqueeze(1)).view_as(self.gradient)
         direction = along_l1(self.gradient.sign() * steepest)
         size = self.step_size.view(-1, *[1] * (self.point.dim() - 1))
         self.previous, self.point = (

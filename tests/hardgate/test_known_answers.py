@@ -10,6 +10,7 @@ from torch import Tensor
 
 from hardgate import known_answers, measurements
 from hardgate.attacks import Attack, autopgd, losses
+from hardgate.errors import ParamsError
 from hardgate.records import Column, ImageInput, TableInput
 from hardgate.threat import Threat
 
@@ -20,6 +21,7 @@ STRONG: dict[str, dict[str, Any]] = {
     "apgd-dlr": {"steps": 40, "restarts": 1},
     "apgd-t": {"steps": 40, "targets": 1},
     "square": {"restarts": 1},
+    "rays": {},
     "torchattacks-apgd-ce": {"steps": 40, "restarts": 1},
     "torchattacks-apgd-t": {"steps": 40, "targets": 3},
     "torchattacks-square": {"restarts": 1},
@@ -66,12 +68,44 @@ def reached(search: Attack, *, norm: str = "Linf", classes: int = 4) -> float:
     return found[measurements.known_answer(search.name)].value
 
 
+SPARSE: list[tuple[str, str, dict[str, Any]]] = [
+    ("pgd", "L1", {"step_size": 0.5}),
+    ("pgd", "L0", {"step_size": 30}),
+    ("apgd-ce", "L1", {}),
+    ("apgd-dlr", "L1", {}),
+    ("apgd-t", "L1", {}),
+    ("sparse-rs", "L1", {}),
+    ("sparse-rs", "L0", {}),
+]
+
+
+@pytest.mark.parametrize(("name", "norm", "settings"), SPARSE)
+def test_attacks_reach_enough_of_the_optimum_where_few_pixels_change(
+    name: str, norm: str, settings: dict[str, Any]
+) -> None:
+    plain = {"name": name, **STRONG.get(name, {}), **settings}
+    search = TypeAdapter(Attack).validate_python(plain)
+    found = known_answers.measure([search], images(4), threat(norm, eps=3))
+    assert found[measurements.known_answer(name)].value >= ENOUGH[search.access]
+
+
+def test_steps_that_cannot_replace_a_pixel_are_detected() -> None:
+    """The projection keeps the largest changes: small steps never get past a random start."""
+    weak = attack("pgd", step_size=0.5)
+    found = known_answers.measure([weak], images(4), threat("L0", eps=3))
+    assert found["known_answer/pgd"].value < 0.5
+
+
 @pytest.mark.parametrize("norm", ["Linf", "L2"])
 @pytest.mark.parametrize("name", STRONG)
 def test_attacks_reach_enough_of_the_optimum_and_those_that_do_not_are_known(
     name: str, norm: str
 ) -> None:
     search = attack(name)
+    if (name, norm) == ("rays", "L2"):
+        with pytest.raises(ParamsError, match="rays searches Linf balls"):
+            search.check(images(4), threat(norm))
+        return
     assert (reached(search, norm=norm) >= ENOUGH[search.access]) == ((name, norm) not in TOO_BLIND)
 
 
