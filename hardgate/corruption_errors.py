@@ -12,7 +12,7 @@ Ratios are 1 for a model no better than its twin. Those of the papers are times 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,12 +29,13 @@ class Sweep:
     """Whether a model is right about each sample, clean and under each (corruption, severity)."""
 
     clean: NDArray[np.bool_]  # (n,)
-    corrupted: Mapping[tuple[str, int], NDArray[np.bool_]]
+    corrupted: MutableMapping[tuple[str, int], NDArray[np.bool_]]
 
     def errors(self, name: str) -> NDArray[np.float64]:
         """Give each sample's error under one corruption, mean over severities."""
         cells = [~right for (cell, _), right in self.corrupted.items() if cell == name]
-        return np.mean(cells, axis=0, dtype=float)
+        errors: NDArray[np.float64] = np.mean(cells, axis=0, dtype=float)
+        return errors
 
 
 def measure(candidate: Sweep, twin: Sweep, *, seed: int) -> dict[str, Measurement]:
@@ -85,7 +86,7 @@ def _finite(
     columns: NDArray[np.float64], asked: Mapping[str, Statistic], *, seed: int
 ) -> dict[str, Measurement]:
     """Measure what has a finite interval; the rest is absent."""
-    found = {}
+    found: dict[str, Measurement] = {}
     for name, statistic in asked.items():
         try:
             found |= statistics.bootstrap_means(columns, {name: statistic}, seed=seed)

@@ -25,14 +25,13 @@ name                                   meaning
 ``diagnostics/<sign>``                 a sign of masked gradients, see :data:`Sign`
 ``corruption/<name>/<severity>/...``   accuracy under one corruption, severity 1 to 5
 ``corruption/mean/accuracy``           mean over all corruptions and severities
-``corruption/error_ratio``             mean corrupted error over clean error
-``shift/<label>/<metric>``             under one natural shift of a table, see :data:`ShiftMetric`
-``shift/worst/<metric>``               the shift whose interval reaches lowest, whole
 ``corruption/error_ratio``             mean corrupted error over clean error, both the candidate's
 ``corruption/<name>/ce``               error under one corruption over the undefended twin's, summed
                                        over severities
 ``corruption/mce``                     mean corruption error: the mean of these
 ``corruption/relative_mce``            the same of what each corruption adds to the clean error
+``shift/<label>/<metric>``             under one natural shift of a table, see :data:`ShiftMetric`
+``shift/worst/<metric>``               the shift whose interval reaches lowest, whole
 ``fairness/<column>/<situation>/...``  a :data:`Difference` between groups, or one group's rate
 ``explanation/<property>``             see :data:`Property`
 ``price/standard/<what>``              the same architecture without defence, see :data:`Price`

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hardgate import transfer
 from hardgate.certification.proofs import Bounding
 from hardgate.errors import ParamsError
 from hardgate.gates import Policy
 from hardgate.gates.certified import CertifiedGate
 from hardgate.gates.corruption import CorruptionGate
+from hardgate.gates.corruption_error import CorruptionErrorGate
 from hardgate.gates.fairness import FairnessGate
 from hardgate.gates.robust_accuracy import RobustAccuracyGate
 from hardgate.gates.robust_auc import RobustAucGate
@@ -34,6 +36,7 @@ def check(policy: Policy, section: Evaluation, spec: InputSpec) -> None:
     judged = section.sequential.attack if section.sequential is not None else None
     attacks: list[str] = [attack.name for attack in section.attacks if attack.name != judged]
     attacks += [WORST_CASE] if attacks else []
+    attacks += [transfer.NAME] if section.transfer is not None else []
     for at, gate in enumerate(policy):
         place = f"promotion.gates.{at}"
         match gate:
@@ -49,7 +52,9 @@ def check(policy: Policy, section: Evaluation, spec: InputSpec) -> None:
                     f"{place}.kind = {gate.kind!r}: evaluation proves nothing about the model; add "
                     "evaluation.certification with method ibp or crown-ibp, or remove the gate"
                 )
-            case CorruptionGate() if section.corruptions is None or isinstance(spec, TableInput):
+            case CorruptionGate() | CorruptionErrorGate() if (
+                section.corruptions is None or isinstance(spec, TableInput)
+            ):
                 raise ParamsError(
                     f"{place}.kind = {gate.kind!r}: evaluation measures no corruptions; for images "
                     "add evaluation.corruptions, for a table remove the gate"

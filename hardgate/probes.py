@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from hardgate import (
     cascade,
+    corruption_errors,
     corruptions,
     diagnostics,
     fairness,
@@ -26,39 +27,45 @@ from hardgate import (
     measurements,
     progress,
     quality,
+    queries,
     robustness,
     samples,
     sequential,
     shifts,
     statistics,
     training,
+    transfer,
 )
 from hardgate.attacks import Attack, Cascade
 from hardgate.certification import proofs
 from hardgate.certification.proofs import Bounding, Certification
+from hardgate.corruption_errors import Sweep
 from hardgate.defenses import Standard
 from hardgate.errors import ContractError
 from hardgate.evidence import outcomes, recomputation
 from hardgate.evidence.outcomes import Outcomes
 from hardgate.fairness import Fairness
+from hardgate.queries import Queries
 from hardgate.records import InputSpec, Measurement, Record, TableInput
 from hardgate.region import Region
 from hardgate.samples import Samples
 from hardgate.shifts import Shifts
 from hardgate.threat import Threat
 from hardgate.training import Training
+from hardgate.transfer import Transfer
 
 CLEAN = "clean"
+TWIN = "twin"
 CERTIFICATION = "certification"
 Kind = Literal[
     "clean",
     "attack",
     "sequential",
     "curve",
-    "corruptions",
+    "queries",
     "shifts",
     "diagnostics",
-    "price",
+    "twin",
     "certification",
 ]
 
@@ -111,6 +118,8 @@ class Evaluation(Record):
     curve: Curve
     diagnostics: PositiveInt  # samples for the signs of masked gradients
     price: PositiveInt  # samples on which an undefended twin is attacked, to price the defence
+    queries: Queries | None = None  # what an attacker reaches who only asks
+    transfer: Transfer | None = None  # what the twin's adversarial inputs do to the candidate
     certification: Certification | None = None  # what is proven, for networks that can be bounded
     corruptions: CorruptionSweep | None = None  # images only
     shifts: Shifts | None = None  # tables only
@@ -188,9 +197,12 @@ def plan(section: Evaluation, spec: InputSpec, threat: Threat) -> tuple[Probe, .
         section.fairness.check(spec)
     if section.shifts is not None:
         section.shifts.check(spec)
-    rest: list[Kind] = ["price", "diagnostics", "curve"]
-    if section.corruptions is not None:
-        rest.append("corruptions")
+    if section.transfer is not None:
+        section.transfer.attack.check(spec, threat)
+    rest: list[Kind] = ["diagnostics", "curve"]
+    if section.queries is not None:
+        section.queries.check(spec, threat)
+        rest.append("queries")
     if section.shifts is not None:
         rest.append("shifts")
     if section.certification is not None:
@@ -202,6 +214,7 @@ def plan(section: Evaluation, spec: InputSpec, threat: Threat) -> tuple[Probe, .
     ]
     return (
         *(Probe(kind=kind, name=name) for kind, name in kinds),
+        Probe(kind="twin", name=TWIN if section.transfer is None else transfer.NAME),
         *(Probe(kind=kind, name=kind) for kind in rest),
         Probe(kind="clean", name=CLEAN),
     )
@@ -238,14 +251,14 @@ def measure(
             return Found(_sequential(section, subject, attempt))
         case "curve":
             return Found(_curve(section, subject))
-        case "corruptions":
-            return Found(_corruptions(section, subject))
         case "shifts":
             return Found(_shifts(section, subject))
+        case "queries":
+            return Found(_queries(section, subject))
         case "diagnostics":
             return Found(_diagnostics(section, subject))
-        case "price":
-            return Found(_price(section, subject, twin, checkpoint))
+        case "twin":
+            return _twin(section, subject, twin, checkpoint)
         case "certification":
             return _certification(section, subject)
 
@@ -420,21 +433,20 @@ def _curve(section: Evaluation, subject: Subject) -> dict[str, Measurement]:
     )
 
 
-def _corruptions(section: Evaluation, subject: Subject) -> dict[str, Measurement]:
-    sweep = section.corruptions
-    if sweep is None:
+def _queries(section: Evaluation, subject: Subject) -> dict[str, Measurement]:
+    if section.queries is None:
         return {}
-    chosen = subject.test.take(subject.attacked[: sweep.samples])
-    images, labels = chosen.floats(), chosen.labels.numpy()
-    correct: dict[tuple[str, int], NDArray[np.bool_]] = {}
-    for name in progress.track(corruptions.NAMES, "corruptions"):
-        for severity in sweep.severities:
-            generator = np.random.default_rng(subject.seed)
-            corrupted = corruptions.corrupt(name, images, severity, generator)
-            predicted = _predict(section, subject, corrupted).argmax(1).numpy()
-            correct[name, severity] = predicted == labels
-    clean = _predict(section, subject, images).argmax(1).numpy() == labels
-    return quality.corruption(clean, correct, seed=subject.seed)
+    chosen = subject.test.take(subject.attacked[: section.queries.samples])
+    return queries.measure(
+        section.queries,
+        subject.threat,
+        subject.region,
+        subject.model,
+        chosen.floats().to(subject.device),
+        chosen.labels.to(subject.device),
+        seed=subject.seed,
+        batch_size=section.batch_size,
+    )
 
 
 def _shifts(section: Evaluation, subject: Subject) -> dict[str, Measurement]:
@@ -490,10 +502,11 @@ def _diagnostics(section: Evaluation, subject: Subject) -> dict[str, Measurement
     )
 
 
-def _price(
-    section: Evaluation, subject: Subject, twin: Training, checkpoint: Path
-) -> dict[str, Measurement]:
-    """Train the candidate's twin without defence or augmentation, and measure it alike."""
+def _twin(section: Evaluation, subject: Subject, twin: Training, checkpoint: Path) -> Found:
+    """Train the candidate's twin without defence or augmentation; then hold the two together.
+
+    A probe that transfers is named for it: its outcomes stand beside those of the attacks.
+    """
     fitted = training.fit(
         twin.model_copy(update={"defense": Standard(recipe="standard"), "warmup_epochs": 0.0}),
         subject.spec,
@@ -506,20 +519,91 @@ def _price(
         identity="undefended twin",
     )
     undefended = replace(subject, model=fitted.model)
-    labels = subject.test.labels.numpy()
-    clean = _predict(section, undefended, subject.test.inputs).double().numpy()
-    index = subject.attacked[: section.price]
+    found = _price(section, undefended, seconds=fitted.seconds)
+    found |= _corruptions(section, subject, undefended)
+    if section.transfer is None:
+        return Found(found)
+    transferred, beats = _transfer(section, section.transfer, subject, undefended)
+    return Found(
+        found | beats, inputs=transferred.adversarial, probabilities=transferred.probabilities
+    )
+
+
+def _price(section: Evaluation, undefended: Subject, *, seconds: float) -> dict[str, Measurement]:
+    """Measure the twin like the candidate."""
+    labels = undefended.test.labels.numpy()
+    clean = _predict(section, undefended, undefended.test.inputs).double().numpy()
+    index = undefended.attacked[: section.price]
     robust = _attack(diagnostics.gradient_attack(section.attacks), section, undefended, index)
     found = {
         measurements.price("clean_accuracy"): quality.accuracy(labels, clean),
         measurements.price("robust_accuracy"): statistics.share(robust.survives.numpy()),
-        measurements.price("seconds"): statistics.exact(fitted.seconds, len(subject.train)),
+        measurements.price("seconds"): statistics.exact(seconds, len(undefended.train)),
     }
-    if len(subject.spec.classes) == 2:
+    if len(undefended.spec.classes) == 2:
         attacked = robust.probabilities.double().numpy()
         found[measurements.price("clean_auc")] = quality.auc(labels, clean)
         found[measurements.price("robust_auc")] = quality.auc(labels[index.numpy()], attacked)
     return found
+
+
+def _corruptions(
+    section: Evaluation, subject: Subject, undefended: Subject
+) -> dict[str, Measurement]:
+    """Show candidate and twin the same corrupted images."""
+    asked = section.corruptions
+    if asked is None:
+        return {}
+    chosen = subject.test.take(subject.attacked[: asked.samples])
+    images, labels = chosen.floats(), chosen.labels.numpy()
+    pair = (subject, undefended)
+
+    def right(inputs: Tensor) -> list[NDArray[np.bool_]]:
+        return [_predict(section, each, inputs).argmax(1).numpy() == labels for each in pair]
+
+    sweeps = [Sweep(clean, {}) for clean in right(images)]
+    for name in progress.track(corruptions.NAMES, "corruptions"):
+        for severity in asked.severities:
+            generator = np.random.default_rng(subject.seed)
+            corrupted = corruptions.corrupt(name, images, severity, generator)
+            for sweep, answers in zip(sweeps, right(corrupted), strict=True):
+                sweep.corrupted[name, severity] = answers
+    candidate, twin = sweeps
+    return quality.corruption(
+        candidate.clean, candidate.corrupted, seed=subject.seed
+    ) | corruption_errors.measure(candidate, twin, seed=subject.seed)
+
+
+def _transfer(
+    section: Evaluation, asked: Transfer, subject: Subject, undefended: Subject
+) -> tuple[robustness.Outcome, dict[str, Measurement]]:
+    """Craft on the twin, try on the candidate, and ask whether its gradients showed the way too."""
+    chosen = subject.test.take(subject.attacked)
+    inputs, labels = chosen.floats().to(subject.device), chosen.labels.to(subject.device)
+    transferred = transfer.measure(
+        asked.attack,
+        subject.threat,
+        subject.region,
+        undefended.model,
+        subject.model,
+        inputs,
+        labels,
+        seed=subject.seed,
+        batch_size=section.batch_size,
+    )
+    beats = transfer.beats_white_box(
+        transferred,
+        section.attacks,
+        subject.threat,
+        subject.region,
+        subject.model,
+        inputs,
+        labels,
+        seed=subject.seed,
+        batch_size=section.batch_size,
+    )
+    name = measurements.TRANSFER_BEATS_WHITE_BOX
+    return transferred, {name: statistics.share(beats.numpy())}
 
 
 def _fairness(section: Evaluation, subject: Subject, gathered: Outcomes) -> dict[str, Measurement]:

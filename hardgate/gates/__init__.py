@@ -18,6 +18,7 @@ from hardgate.gates.calibration import CalibrationGate
 from hardgate.gates.certified import CertifiedGate
 from hardgate.gates.clean_quality import CleanQualityGate
 from hardgate.gates.corruption import CorruptionGate
+from hardgate.gates.corruption_error import CorruptionErrorGate
 from hardgate.gates.data_contract import DataContractGate
 from hardgate.gates.explanation_additivity import ExplanationAdditivityGate
 from hardgate.gates.explanation_stability import ExplanationStabilityGate
@@ -43,6 +44,7 @@ Gate = Annotated[
     | CorruptionGate
     | NegativeFlipsGate
     | ShiftGate
+    | CorruptionErrorGate
     | CertifiedGate
     | FairnessGate
     | ExplanationAdditivityGate
