@@ -5,14 +5,16 @@ perturbations", arXiv:1903.12261: the error under each corruption, summed over s
 baseline's, and the mean of these ratios (mCE); some corruptions are harder than others, and the
 baseline says by how much. Mu and Gilmer (2019), "MNIST-C", arXiv:1906.02337, take a plain network
 as the baseline; here it is the candidate's undefended twin. The relative mCE compares what
-corruption adds to the clean error, so that a model which is bad anyway does not look stable.
+corruption adds to the clean error, so that a model which is bad anyway does not look stable. It is
+the ratio of the sums over corruptions here, and not the mean of ratios: a good twin loses nothing
+under some, and by nothing one cannot divide.
 
 Ratios are 1 for a model no better than its twin. Those of the papers are times 100.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,27 +61,31 @@ def measure(candidate: Sweep, twin: Sweep, *, seed: int) -> dict[str, Measuremen
     clean = np.stack([~candidate.clean, ~twin.clean], axis=1).astype(float)
     # Whole samples are resampled: the cells of one sample stand and fall together.
     columns = np.concatenate([clean, ours, theirs], axis=1)
-    found = {
-        measurements.corruption_error(name): _mean_ratio(slice(place, place + 1), len(names), 0.0)
-        for place, name in enumerate(names)
+    return _finite(columns, _asked(names), seed=seed)
+
+
+def _asked(names: Sequence[str]) -> dict[str, Statistic]:
+    """Write each number as a function of the means: clean errors, then ours, then the twin's."""
+    split = 2 + len(names)
+
+    def ratios(means: NDArray[np.float64]) -> NDArray[np.float64]:
+        found: NDArray[np.float64] = means[..., 2:split] / means[..., split:]
+        return found
+
+    def one(place: int) -> Statistic:
+        return lambda means: ratios(means)[..., place]
+
+    def relative(means: NDArray[np.float64]) -> NDArray[np.float64]:
+        ours, theirs = means[..., 2:split].mean(axis=-1), means[..., split:].mean(axis=-1)
+        added = theirs - means[..., 1]
+        found: NDArray[np.float64] = np.where(added > 0, (ours - means[..., 0]) / added, np.inf)
+        return found
+
+    return {
+        **{measurements.corruption_error(name): one(place) for place, name in enumerate(names)},
+        measurements.CORRUPTION_MCE: lambda means: ratios(means).mean(axis=-1),
+        measurements.CORRUPTION_RELATIVE_MCE: relative,
     }
-    found[measurements.CORRUPTION_MCE] = _mean_ratio(slice(None), len(names), 0.0)
-    found[measurements.CORRUPTION_RELATIVE_MCE] = _mean_ratio(slice(None), len(names), 1.0)
-    return _finite(columns, found, seed=seed)
-
-
-def _mean_ratio(chosen: slice, corruptions: int, less_clean: float) -> Statistic:
-    """Average the ratios of errors, with or without what the clean error takes off both."""
-
-    def ratio(means: NDArray[np.float64]) -> NDArray[np.float64]:
-        ours = means[..., 2 : 2 + corruptions] - less_clean * means[..., 0:1]
-        theirs = means[..., 2 + corruptions :] - less_clean * means[..., 1:2]
-        # Where the baseline loses nothing, nothing can be compared with it.
-        known = np.where(theirs > 0, ours / theirs, np.inf)
-        averaged: NDArray[np.float64] = known[..., chosen].mean(axis=-1)
-        return averaged
-
-    return ratio
 
 
 def _finite(

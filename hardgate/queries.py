@@ -8,7 +8,7 @@ attacker on the way, and not the best that so few queries can do.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Annotated, Self
 
@@ -138,7 +138,7 @@ def _believe(
 
 
 def curves(
-    names: Sequence[str], counts: Sequence[int], found: dict[str, Measurement]
+    names: Sequence[str], counts: Sequence[int], found: Mapping[str, Measurement]
 ) -> dict[str, list[tuple[int, Measurement]]]:
     """List each attack's points, for files and plots; attacks without any are left out."""
     listed = {

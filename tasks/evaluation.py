@@ -110,6 +110,7 @@ def conclude(
     stored = outcomes.write(gathered, directory / "outcomes.jsonl")
     measured = probes.conclude(params.evaluation, subject, gathered, found)
     _write_curve(params, measured, directory / "curve.csv")
+    _write_queries(params, measured, directory / "queries.csv")
     metrics = provenance.canonical_json(records.values(measured))
     files.write_bytes(directory / "metrics.json", metrics)
     return _store.keep(
@@ -195,6 +196,22 @@ def _write_curve(params: Params, found: Mapping[str, Measurement], path: Path) -
     for factor in sorted(params.evaluation.curve.factors):
         point = found[measurements.curve(factor)]
         writer.writerow([factor * params.threat.eps, point.value, point.lower, point.upper])
+    files.write_text(path, stream.getvalue())
+
+
+def _write_queries(params: Params, found: Mapping[str, Measurement], path: Path) -> None:
+    """Write the query curves, if they were asked for."""
+    section = params.evaluation.queries
+    if section is None:
+        return
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(["attack", "needs", "queries", "accuracy", "lower", "upper"])
+    for attack in section.attacks:
+        for count in section.counts:
+            point = found[measurements.queries(attack.name, count)]
+            numbers = (point.value, point.lower, point.upper)
+            writer.writerow([attack.name, attack.needs, count, *numbers])
     files.write_text(path, stream.getvalue())
 
 

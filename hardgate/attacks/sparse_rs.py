@@ -29,6 +29,7 @@ SHARE = 0.3  # of the chosen pixels in the first trades, the paper's alpha
 SMALLER = {0: 2, 50: 4, 200: 5, 500: 6, 1000: 8, 2000: 10, 4000: 12, 6000: 15, 8000: 20}
 SMALLER_OF = 10_000  # queries, from which on the share is so many times smaller
 SHRINK_EVERY = 20  # queries
+NEGLIGIBLE = 1e-5  # of a pixel's change: what rounding leaves of the radius
 
 
 class SparseRS(OnImages):
@@ -152,6 +153,7 @@ class _Search:
             radius = self.region.eps
         left = (radius - cost.cumsum(dim=1) + cost).clamp(min=0)  # before this pixel is paid
         paid = (left / cost.clamp(min=1e-12)).clamp(max=1)
+        paid = torch.where(paid < NEGLIGIBLE, 0.0, paid)
         weight = torch.zeros_like(paid).scatter_(1, order, paid)
         weight = weight.view(len(weight), 1, *self.clean.shape[2:])
         image = torch.where(weight == 1, colours, self.clean + weight * change)

@@ -102,6 +102,8 @@ class Square(OnImages):
         with frozen(model), torch.no_grad():
             for restart in range(self.restarts):
                 left = (margins > 0).nonzero().flatten()
+                if len(left) == 0:
+                    break
                 for rows in torch.split(left, ROWS_CUDA if inputs.is_cuda else ROWS):
                     search = Search(model, inputs[rows], labels[rows], region.eps, generator)
                     search.run(steps)

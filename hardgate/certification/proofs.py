@@ -31,11 +31,17 @@ class Bounding(Record):
     samples: PositiveInt
 
     def check(self, model: nn.Module, threat: Threat) -> None:
-        """Refuse what cannot be bounded: layers, categories, or in good time; a ParamsError."""
+        """Refuse what cannot be bounded: ball, layers, categories, or in good time; a ParamsError."""
         if threat.switches:
             raise ParamsError(
                 f"evaluation.certification.method = {self.method!r}: bounds hold numbers, and "
                 "threat.columns lets categories be switched; leave evaluation.certification out"
+            )
+        if threat.norm in ("L1", "L0"):
+            raise ParamsError(
+                f"evaluation.certification.method = {self.method!r}: bounds are carried through "
+                f"boxes, and the box around an {threat.norm} ball holds nearly all images; leave "
+                "evaluation.certification out"
             )
         if (kind := intervals.obstacle(model)) is not None:
             raise ParamsError(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from hardgate import measurements
+from hardgate import measurements, transfer
 from hardgate.measurements import WORST_CASE, Metric
 from hardgate.records import Measurement
 from hardgate.reporting import charts, words
@@ -18,6 +18,7 @@ from hardgate.reporting.run import Run
 
 ABOVE_COIN = Scale(0.5, 1.0)  # of an AUC
 CORRUPTION = re.compile(r"corruption/(?P<name>[^/]+)/(?P<severity>[1-5])/accuracy")
+CORRUPTION_ERROR = re.compile(r"corruption/([^/]+)/ce")
 
 SHIFT = re.compile(r"shift/(?P<label>(?!worst/)[^/]+)/(?P<metric>accuracy|auc)")
 
@@ -92,7 +93,7 @@ def weakest(run: Run) -> str:
 
 
 def _rungs(run: Run, metric: Metric) -> list[Rung]:
-    names = [*(attack.name for attack in run.params.evaluation.attacks), WORST_CASE]
+    names = [*(attack.name for attack in run.params.evaluation.attacks), transfer.NAME, WORST_CASE]
     rungs: list[Rung] = []
     if clean := run.measured.get(measurements.clean(metric)):
         rungs.append(("clean", "no attack", "clean", clean))
@@ -211,6 +212,23 @@ def shifts(run: Run) -> Table | None:
 
 def _mean(row: Mapping[str, Measurement]) -> float:
     return sum(found.value for found in row.values()) / len(row)
+
+
+def beside_twin(run: Run) -> str:
+    """Compare errors under corruption with the undefended twin's."""
+    mean = run.measured.get(measurements.CORRUPTION_MCE)
+    if mean is None:
+        return ""
+    said = (
+        f"The mean corruption error is {words.number(mean.value)} times the undefended twin's "
+        f"({words.interval(mean)})"
+    )
+    worse = [
+        f"{words.spaced(match[1])} ({words.number(found.value, 1)} times)"
+        for name, found in run.measured.items()
+        if (match := CORRUPTION_ERROR.fullmatch(name)) and found.lower > 1
+    ]
+    return f"{said}; clearly worse under {words.listed(worse)}." if worse else f"{said}."
 
 
 def loss(run: Run) -> Markup | None:

@@ -14,6 +14,7 @@ from hardgate.comparison import Comparison
 from hardgate.records import Objection
 from hardgate.reporting import (
     ancestry,
+    asked,
     figures,
     frontiers,
     groups,
@@ -107,6 +108,7 @@ def _environment() -> Environment:
     )
     environment.globals.update(
         ancestry=ancestry,
+        asked=asked,
         figures=figures,
         groups=groups,
         prices=prices,

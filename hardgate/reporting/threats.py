@@ -6,11 +6,18 @@ from hardgate.records import ColumnType, ImageInput, InputSpec, TableInput
 from hardgate.reporting import words
 from hardgate.reporting.parts import Facts, Table
 from hardgate.reporting.run import Run
-from hardgate.threat import Threat
+from hardgate.threat import Access, Threat
 
 NORMS = {
     "Linf": "each of them by at most eps, all at once (Linf)",
     "L2": "all of them together by a Euclidean distance of at most eps (L2)",
+    "L1": "all of them together by sums of changes of at most eps (L1)",
+    "L0": "eps of them, as far as they like (L0)",
+}
+ACCESS: dict[Access, str] = {
+    "white-box": "the weights, so that they can follow gradients (white-box)",
+    "score-based": "nothing but the scores that answer what they ask (score-based)",
+    "decision-based": "nothing but the class that answers what they ask (decision-based)",
 }
 DIRECTIONS = {"both": "up and down", "up": "up only", "down": "down only"}
 
@@ -39,22 +46,23 @@ def threat(run: Run) -> Facts:
 
 
 def _unit(threat: Threat, spec: InputSpec) -> str:
+    if isinstance(spec, ImageInput) and threat.norm == "L0":
+        return "pixels"
     if isinstance(spec, ImageInput):
         return f"of the pixel range 0 to 1, {threat.eps * 255:.3g} of 255 grey levels"
     return "standard deviations of the training split"
 
 
 def _access(threat: Threat) -> str:
-    if threat.access == "white-box":
-        return "the weights, so that they can follow gradients (white-box)"
-    return "nothing but the answers to what they ask (black-box)"
+    return ACCESS[threat.access]
 
 
 def attacker(threat: Threat, spec: InputSpec) -> str:
     """Say in one sentence what an attacker can change."""
     amount = f"{words.plain(threat.eps)} {_unit(threat, spec)} ({threat.norm})"
     if isinstance(spec, ImageInput):
-        return f"any pixel, by up to {amount}."
+        few = threat.norm == "L0"
+        return f"any {amount}." if few else f"any pixel, by up to {amount}."
     relations = words.count(len(threat.relations), "relation")
     kept = f", while {relations} between columns must keep holding" if threat.relations else ""
     return f"{len(threat.columns)} of its columns, by up to {amount}{kept}."

@@ -187,7 +187,8 @@ def gate(label: str) -> str:
 
 def attack(name: str) -> str:
     """Say an attack's name."""
-    return "worst case of all" if name == WORST_CASE else unword(name)
+    known = {WORST_CASE: "worst case of all", "transfer": "transfer from the undefended twin"}
+    return known.get(name, unword(name))
 
 
 def about(record: Record) -> str:
