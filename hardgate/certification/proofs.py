@@ -31,7 +31,7 @@ class Bounding(Record):
     samples: PositiveInt
 
     def check(self, model: nn.Module, threat: Threat) -> None:
-        """Refuse what cannot be bounded: ball, layers, categories, or in good time; a ParamsError."""
+        """Refuse what cannot be bounded, or not in good time, with a ParamsError."""
         if threat.switches:
             raise ParamsError(
                 f"evaluation.certification.method = {self.method!r}: bounds hold numbers, and "

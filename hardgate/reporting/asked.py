@@ -35,7 +35,7 @@ def curve(run: Run) -> Asked | None:
     section = run.params.evaluation.queries
     if section is None:
         return None
-    attacks = {attack.name: attack for attack in section.attacks}
+    attacks: dict[str, Asking] = {attack.name: attack for attack in section.attacks}
     found = queries.curves(tuple(attacks), section.counts, run.measured)
     if not found:
         return None

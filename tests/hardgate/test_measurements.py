@@ -14,6 +14,8 @@ from hardgate import measurements
         measurements.curve(0.25),
         measurements.corruption("fog", 5),
         measurements.shift("subgroup EDUCATION <5 or 5/6", "auc"),
+        measurements.corruption_error("fog"),
+        measurements.queries("sparse-rs", 500),
         measurements.difference("AGE", "under_attack", "equalized_odds"),
         measurements.group_rate("Größe (cm)", "clean", "<5 years/old", "accuracy", small=True),
     ],

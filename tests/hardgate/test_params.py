@@ -288,10 +288,14 @@ ASKED = {
     "under_attack: false, bound: 0.1, min_samples: 9}",
     "corruption": "{kind: corruption, bound: 0.6, min_samples: 9}",
     "shift": "{kind: shift, metric: %s, bound: 0.6, min_samples: 9}",
+    "corruption_error": "{kind: corruption_error, bound: 1.2, min_samples: 9}",
     "robust_sequential": "{kind: robust_sequential, attack: cascade, bound: 0.6, alpha: 0.05, "
     "min_samples: 9}",
     "certified": "{kind: certified, bound: 0.6, min_samples: 9}",
 }
+TRANSFER = (
+    "{attack: {name: constrained-pgd, step_size: 0.05, steps: 5, restarts: 1, check_every: 5}}"
+)
 SWEEP = "{severities: [1], samples: 9}"
 EMPTIED = "{samples: 9, members: [{name: missing, rate: 0.1}]}"
 PROOF = "{method: ibp, samples: 9}"
@@ -344,6 +348,11 @@ VOTES = "{method: smoothing, samples: 9, sigma: 1, selection: 9, draws: 9, alpha
         ),
         (ASKED["shift"] % "accuracy", {"shifts": EMPTIED}, THREE, None),
         (ASKED["shift"] % "auc", {"shifts": EMPTIED}, BORROWERS, None),
+        (ASKED["corruption_error"], {}, PICTURES, "'corruption_error': evaluation measures no"),
+        (ASKED["corruption_error"], {"corruptions": SWEEP}, BORROWERS, "for a table remove"),
+        (ASKED["corruption_error"], {"corruptions": SWEEP}, PICTURES, None),
+        (ASKED["robust_accuracy"] % "transfer", {}, BORROWERS, "gates.2.attack = 'transfer'"),
+        (ASKED["robust_accuracy"] % "transfer", {"transfer": TRANSFER}, BORROWERS, None),
     ],
 )
 def test_a_gate_that_asks_for_what_nobody_measures_is_refused_before_the_run(

@@ -166,3 +166,13 @@ def test_one_certified_sample_that_is_wrong_unattacked_stops_the_run() -> None:
     found = gathered(clean=[1, 0, 1, 1, 1], attacked=[1] * 5, known=[True] * 5)
     with pytest.raises(IntegrityError, match="broken by no attack, the first is test sample 1:"):
         proofs.confront(PROVEN, INDEX, found)
+
+
+@pytest.mark.parametrize("norm", ["L1", "L0"])
+def test_balls_of_few_pixels_are_not_bounded_by_boxes(norm: str) -> None:
+    threat = LINF.model_copy(update={"norm": norm, "eps": 1.0})
+    with pytest.raises(ParamsError, match=f"the box around an {norm} ball holds nearly all"):
+        section(method="ibp", samples=5).check(threshold(), threat)
+    votes = {"sigma": 1, "selection": 9, "draws": 9, "alpha": 0.1}
+    with pytest.raises(ParamsError, match=f"proves L2 radii and threat.norm is {norm}"):
+        section(method="smoothing", samples=5, **votes).check(threshold(), threat)
