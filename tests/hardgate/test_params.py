@@ -171,7 +171,7 @@ def test_a_misspelt_member_is_answered_with_those_there_are(
         ("tiny.threat.eps=0", "eps = 0: Input should be greater than 0"),
         ("tiny.threat.eps=.nan", "eps = nan: Input should be a finite number"),
         ("tiny.threat.eps=.inf", "eps = inf: Input should be a finite number"),
-        ("tiny.threat.norm=L1", "norm = 'L1': Input should be 'Linf' or 'L2'"),
+        ("tiny.threat.norm=L3", "norm = 'L3': Input should be 'Linf', 'L2', 'L1' or 'L0'"),
         ("tiny.threat.relations.0=a < b", "relations.0 = 'a < b': 'a < b' must hold exactly one"),
         ("tiny.training.epochs=2.5", "epochs = 2.5: Input should be a valid integer"),
         ("tiny.training.epochs=[1]", "epochs = [1]: Input should be a valid integer"),
