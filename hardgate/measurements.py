@@ -170,6 +170,8 @@ def shift(label: str, metric: ShiftMetric) -> str:
 def worst_shift(metric: ShiftMetric) -> str:
     """Name a metric under the shift that leaves least of it; no shift's own label is ``worst``."""
     return f"shift/worst/{metric}"
+
+
 def corruption_error(name: str) -> str:
     """Name the error under one corruption, relative to the undefended twin's."""
     return f"corruption/{word(name)}/ce"

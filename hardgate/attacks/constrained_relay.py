@@ -31,7 +31,8 @@ class ConstrainedRelay(Record):
     """
 
     kinds: ClassVar[frozenset[Literal["table", "images"]]] = frozenset({"table"})
-    access: ClassVar[Access] = "white-box"
+    access: ClassVar[Literal["white-box", "black-box"]] = "white-box"
+    needs: ClassVar[Access] = "white-box"
     name: Literal["constrained-relay"]
     step_size: Radius
     steps: PositiveInt

@@ -93,7 +93,9 @@ def weakest(run: Run) -> str:
 
 
 def _rungs(run: Run, metric: Metric) -> list[Rung]:
-    names = [*(attack.name for attack in run.params.evaluation.attacks), transfer.NAME, WORST_CASE]
+    section, threat = run.params.evaluation, run.params.threat
+    names = [*(attack.name for attack in section.attacks), transfer.NAME, WORST_CASE]
+    stronger = {attack.name for attack in section.attacks if not threat.grants(attack.needs)}
     rungs: list[Rung] = []
     if clean := run.measured.get(measurements.clean(metric)):
         rungs.append(("clean", "no attack", "clean", clean))
@@ -102,7 +104,9 @@ def _rungs(run: Run, metric: Metric) -> list[Rung]:
             style: Style = "other" if name == WORST_CASE else "attacked"
             success = run.measured.get(measurements.attack_success(name))
             flips = f"flips {words.value(success)}" if success and metric == "accuracy" else ""
-            rungs.append((words.attack(name), flips, style, found))
+            sees = "sees more than the attacker" if name in stronger else ""
+            note = ", ".join(part for part in (flips, sees) if part)
+            rungs.append((words.attack(name), note, style, found))
     if metric == "accuracy" and (proven := run.measured.get(measurements.CERTIFIED_ACCURACY)):
         rungs.append(("proven", "whatever the attack", "other", proven))
     return rungs

@@ -51,3 +51,15 @@ def test_errors_beside_the_twin_name_what_is_clearly_worse(examples: ModuleType)
     assert "is 1.140 times the undefended twin's" in said
     assert "clearly worse under brightness (5.3 times)." in said
     assert figures.beside_twin(examples.image_run()) == ""
+
+
+def test_attacks_that_see_more_than_the_attacker_are_marked(examples: ModuleType) -> None:
+    def marks(access: str) -> list[str]:
+        plain = examples.image_params().threat.model_dump(mode="json")
+        params = examples.image_params(threat={**plain, "access": access})
+        (shown, *_) = figures.ladder(examples.image_run(params=params))
+        return [entry.name for entry in shown.entries if "sees more" in entry.note]
+
+    assert marks("white-box") == []
+    assert marks("score-based") == ["fgsm", "pgd", "apgd-ce", "apgd-t"]
+    assert marks("decision-based") == ["fgsm", "pgd", "apgd-ce", "apgd-t", "square"]
