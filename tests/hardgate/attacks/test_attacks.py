@@ -69,6 +69,7 @@ NORMS = [  # an attack's own first
     ("torchattacks-square", "Linf L2"),
     ("constrained-pgd", "Linf L2"),
     ("constrained-search", "Linf L2"),
+    ("constrained-relay", "Linf L2"),
 ]
 OWN = {name: norms.split()[0] for name, norms in NORMS}
 PAIRS = [(name, norm) for name, norms in NORMS for norm in norms.split()]
