@@ -8,6 +8,7 @@ failure".
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveInt, StringConstraints, model_validator
@@ -23,7 +24,8 @@ Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=10)]
 class MaskedGradientsGate(Record):
     """Every sign of masked gradients is at most ``bound``; the gravest is the finding.
 
-    All signs are asked for, later ones too. One that means nothing for a model is named in
+    All signs are asked for, later ones too; where transfer from a surrogate was measured, so is
+    whether it finds what no gradient attack does. One that means nothing for a model is named in
     ``not_asked`` with its reason, which the policy then shows for ever.
     """
 
@@ -60,4 +62,8 @@ class MaskedGradientsGate(Record):
 
     def judge(self, evidence: Mapping[str, Measurement]) -> Finding:
         """Answer from all signs before any decides."""
-        return gravest([question.judge(evidence) for question in self.questions()])
+        questions = self.questions()
+        if measurements.TRANSFER_BEATS_WHITE_BOX in evidence:
+            asked = replace(questions[0], name=measurements.TRANSFER_BEATS_WHITE_BOX)
+            questions = (*questions, asked)
+        return gravest([question.judge(evidence) for question in questions])

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from hardgate import diagnostics, region
 from hardgate.attacks import Attack
 from hardgate.defenses import Defense
-from hardgate.defenses.recipe import Moment
+from hardgate.defenses.recipe import Batch, Moment
 from hardgate.gates.masked_gradients import MaskedGradientsGate
 from hardgate.records import Finding, ImageInput, Verdict
 from hardgate.threat import Threat
@@ -62,7 +62,7 @@ def trained(recipe: str = "standard", **settings: float) -> nn.Module:
         ramp = min(1.0, (step + 1) / 40)
         optimizer.zero_grad()
         around, moment = REGION.scaled(ramp), Moment(step / 80, ramp)
-        defense.loss(model, inputs, labels, around, generator, moment=moment).backward()
+        defense.loss(Batch(model, inputs, labels, around, generator, moment)).backward()
         optimizer.step()
     return model
 

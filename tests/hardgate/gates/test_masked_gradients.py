@@ -56,3 +56,11 @@ def test_an_excused_sign_is_not_asked_for():
 def test_an_excuse_without_reason_or_for_everything_is_refused(not_asked, found):
     with pytest.raises(ValidationError, match=found):
         MaskedGradientsGate(**GATE.model_dump() | {"not_asked": not_asked})
+
+
+def test_transfer_that_beats_the_gradient_is_a_sign_where_it_was_measured():
+    name = measurements.TRANSFER_BEATS_WHITE_BOX
+    assert GATE.judge(HEALTHY | {name: statistics.wilson(0, 500)}).verdict is Verdict.PASSED
+    finding = GATE.judge(HEALTHY | {name: statistics.wilson(100, 500)})
+    assert finding.verdict is Verdict.FAILED
+    assert name in finding.message
