@@ -11,9 +11,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import torch
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from hardgate import candidates, region, training
@@ -45,6 +46,12 @@ class Plan(Record):
     ramp: Rate
     shift: NonNegativeInt = 0  # pixels
     averaging: float = Field(0.0, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _stays(self) -> Self:
+        if self.shift and self.defense.carries > 1:
+            raise ValueError("shift moves the images away from the starts that carry keeps")
+        return self
 
 
 @dataclass
