@@ -1,0 +1,34 @@
+"""The probe that proves: certified accuracy, and which samples need no attack."""
+
+from __future__ import annotations
+
+from hardgate.certification import proofs
+from hardgate.certification.proofs import Bounding
+from hardgate.probes.section import Evaluation
+from hardgate.probes.subject import Found, Subject
+
+
+def certify(section: Evaluation, subject: Subject) -> Found:
+    """Bound the model, or let it vote under noise."""
+    certification = section.certification
+    if certification is None:
+        return Found()
+    chosen = subject.test.take(subject.attacked[: certification.samples])
+    inputs, labels = chosen.floats().to(subject.device), chosen.labels.to(subject.device)
+    size = section.batch_size
+    if isinstance(certification, Bounding):
+        found, proven = proofs.prove(
+            certification, subject.region, subject.model, inputs, labels, batch_size=size
+        )
+        return Found(found, proven=proven)
+    return Found(
+        proofs.vote(
+            certification,
+            subject.region,
+            subject.model,
+            inputs,
+            labels,
+            seed=subject.seed,
+            batch_size=size,
+        )
+    )

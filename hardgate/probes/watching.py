@@ -1,0 +1,33 @@
+"""Probes that only look: at clean inputs, and at those of a changed world."""
+
+from __future__ import annotations
+
+from hardgate import measurements, quality, shifts
+from hardgate.probes.section import Evaluation
+from hardgate.probes.subject import Found, Subject, predict
+from hardgate.records import Measurement
+
+
+def clean(section: Evaluation, subject: Subject) -> Found:
+    """Ask about the whole test split, unchanged."""
+    probabilities = predict(section, subject, subject.test.inputs)
+    found = quality.measure(
+        subject.test.labels.numpy(), probabilities.double().numpy(), seed=subject.seed
+    )
+    return Found(
+        {measurements.clean(metric): value for metric, value in found.items()}, probabilities
+    )
+
+
+def shifted(section: Evaluation, subject: Subject) -> dict[str, Measurement]:
+    """Ask about rows as a changed world would bring them."""
+    asked = section.shifts
+    if asked is None:
+        return {}
+    return shifts.measure(
+        asked,
+        subject.spec,
+        subject.test.take(subject.attacked[: asked.samples]),
+        lambda inputs: predict(section, subject, inputs),
+        seed=subject.seed,
+    )
