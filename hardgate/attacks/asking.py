@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
+from typing import Protocol
 
-from torch import Tensor
+import torch
+from pydantic import PositiveInt
+from torch import Tensor, nn
+
+from hardgate.attacks.ascent import frozen
+from hardgate.attacks.on_images import OnImages
+from hardgate.region import Region
+from hardgate.threat import Threat
 
 STANDS = -1  # in place of a query: the input never fell
 ROWS = 256  # images at once on a processor: more are no faster, and leave its cache
@@ -17,3 +26,70 @@ class Searched:
 
     inputs: Tensor  # (n, ...), admissible
     fell_at: Tensor  # (n,), int64
+
+
+class Search(Protocol):
+    """One search on a batch of images, whose best and queries it holds when it has run."""
+
+    worst: Tensor
+    fell_at: Tensor
+
+    def run(self, queries: int) -> None:
+        """Spend ``queries`` per image, fewer on images that fall."""
+
+
+class Asking(OnImages):
+    """An attack that only asks, ``queries`` times per image at most.
+
+    Without ``queries`` it asks as often as the threat's attacker could.
+    """
+
+    queries: PositiveInt | None = None
+
+    def budget(self, threat: Threat) -> int:
+        """Count the queries that one image is asked at most."""
+        return self.queries or threat.queries
+
+    def perturb(
+        self,
+        model: nn.Module,
+        inputs: Tensor,
+        labels: Tensor,
+        threat: Threat,
+        region: Region,
+        *,
+        generator: torch.Generator,
+    ) -> Tensor:
+        """Give the worst image that the search came to."""
+        return self.search(model, inputs, labels, threat, region, generator=generator).inputs
+
+    def search(
+        self,
+        model: nn.Module,
+        inputs: Tensor,
+        labels: Tensor,
+        threat: Threat,
+        region: Region,
+        *,
+        generator: torch.Generator,
+    ) -> Searched:
+        """Search; say also with which query each image fell."""
+        worst, fell_at = inputs.clone(), torch.full_like(labels, STANDS)
+        everything = torch.arange(len(inputs), device=inputs.device)
+        with frozen(model), torch.no_grad():
+            for rows in torch.split(everything, ROWS_CUDA if inputs.is_cuda else ROWS):
+                search = self.begin(model, inputs[rows], labels[rows], region, generator)
+                search.run(self.budget(threat))
+                worst[rows], fell_at[rows] = search.worst, search.fell_at
+        return Searched(region.repair(worst, inputs), fell_at)
+
+    @abstractmethod
+    def begin(
+        self,
+        model: nn.Module,
+        clean: Tensor,
+        labels: Tensor,
+        region: Region,
+        generator: torch.Generator,
+    ) -> Search:
+        """Begin a search on one batch."""

@@ -14,21 +14,18 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 import torch
-from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from hardgate.attacks.ascent import frozen
-from hardgate.attacks.asking import ROWS, ROWS_CUDA, STANDS, Searched
-from hardgate.attacks.on_images import OnImages
+from hardgate.attacks.asking import STANDS, Asking
 from hardgate.records import Norm
 from hardgate.region import Region
-from hardgate.threat import Access, Threat
+from hardgate.threat import Access
 
 PRECISION = 1e-3  # of the pixel range, the paper's tolerance of the halving
 SHRINK_EVERY = 20  # queries
 
 
-class RayS(OnImages):
+class RayS(Asking):
     """Search along rays; asks ``queries`` times per image at most, and sees classes only.
 
     Without ``queries`` it asks as often as the threat's attacker could.
@@ -37,44 +34,17 @@ class RayS(OnImages):
     needs: ClassVar[Access] = "decision-based"
     norms: ClassVar[tuple[Norm, ...]] = ("Linf",)
     name: Literal["rays"]
-    queries: PositiveInt | None = None
 
-    def budget(self, threat: Threat) -> int:
-        """Count the queries that one image is asked at most."""
-        return self.queries or threat.queries
-
-    def perturb(
+    def begin(
         self,
         model: nn.Module,
-        inputs: Tensor,
+        clean: Tensor,
         labels: Tensor,
-        threat: Threat,
         region: Region,
-        *,
-        generator: torch.Generator,
-    ) -> Tensor:
-        """Give a misclassified image where one was found, else the end of the best ray."""
-        return self.search(model, inputs, labels, threat, region, generator=generator).inputs
-
-    def search(
-        self,
-        model: nn.Module,
-        inputs: Tensor,
-        labels: Tensor,
-        threat: Threat,
-        region: Region,
-        *,
         generator: torch.Generator,  # noqa: ARG002  nothing is drawn
-    ) -> Searched:
-        """Search; say also with which query each image fell."""
-        worst, fell_at = inputs.clone(), torch.full_like(labels, STANDS)
-        everything = torch.arange(len(inputs), device=inputs.device)
-        with frozen(model), torch.no_grad():
-            for rows in torch.split(everything, ROWS_CUDA if inputs.is_cuda else ROWS):
-                search = _Search(model, inputs[rows], labels[rows], region.eps)
-                search.run(self.budget(threat))
-                worst[rows], fell_at[rows] = search.worst, search.fell_at
-        return Searched(region.repair(worst, inputs), fell_at)
+    ) -> _Search:
+        """Begin a search on one batch."""
+        return _Search(model, clean, labels, region.eps)
 
 
 class _Search:

@@ -14,16 +14,14 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 import torch
-from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from hardgate.attacks.ascent import frozen, margin
-from hardgate.attacks.asking import ROWS, ROWS_CUDA, STANDS, Searched
-from hardgate.attacks.on_images import OnImages
+from hardgate.attacks.ascent import margin
+from hardgate.attacks.asking import STANDS, Asking
 from hardgate.balls import pixels
 from hardgate.records import Norm
 from hardgate.region import Region
-from hardgate.threat import Access, Threat
+from hardgate.threat import Access
 
 SHARE = 0.3  # of the chosen pixels in the first trades, the paper's alpha
 SMALLER = {0: 2, 50: 4, 200: 5, 500: 6, 1000: 8, 2000: 10, 4000: 12, 6000: 15, 8000: 20}
@@ -32,7 +30,7 @@ SHRINK_EVERY = 20  # queries
 NEGLIGIBLE = 1e-5  # of a pixel's change: what rounding leaves of the radius
 
 
-class SparseRS(OnImages):
+class SparseRS(Asking):
     """Random search over pixels; asks ``queries`` times per image at most.
 
     Without ``queries`` it asks as often as the threat's attacker could.
@@ -41,44 +39,17 @@ class SparseRS(OnImages):
     needs: ClassVar[Access] = "score-based"
     norms: ClassVar[tuple[Norm, ...]] = ("L1", "L0")
     name: Literal["sparse-rs"]
-    queries: PositiveInt | None = None
 
-    def budget(self, threat: Threat) -> int:
-        """Count the queries that one image is asked at most."""
-        return self.queries or threat.queries
-
-    def perturb(
+    def begin(
         self,
         model: nn.Module,
-        inputs: Tensor,
+        clean: Tensor,
         labels: Tensor,
-        threat: Threat,
         region: Region,
-        *,
         generator: torch.Generator,
-    ) -> Tensor:
-        """Give the image with the lowest margin that was asked about."""
-        return self.search(model, inputs, labels, threat, region, generator=generator).inputs
-
-    def search(
-        self,
-        model: nn.Module,
-        inputs: Tensor,
-        labels: Tensor,
-        threat: Threat,
-        region: Region,
-        *,
-        generator: torch.Generator,
-    ) -> Searched:
-        """Search; say also with which query each image fell."""
-        worst, fell_at = inputs.clone(), torch.full_like(labels, STANDS)
-        everything = torch.arange(len(inputs), device=inputs.device)
-        with frozen(model), torch.no_grad():
-            for rows in torch.split(everything, ROWS_CUDA if inputs.is_cuda else ROWS):
-                search = _Search(model, inputs[rows], labels[rows], region, generator)
-                search.run(self.budget(threat))
-                worst[rows], fell_at[rows] = search.worst, search.fell_at
-        return Searched(region.repair(worst, inputs), fell_at)
+    ) -> _Search:
+        """Begin a search on one batch."""
+        return _Search(model, clean, labels, region, generator)
 
 
 class _Search:

@@ -26,14 +26,14 @@ from hardgate.records import Measurement
 
 def cascaded(ladder: Cascade, section: Evaluation, subject: Subject) -> Found:
     """Send samples up a ladder; what is proven needs no attack."""
-    chosen = subject.test.take(subject.attacked)
+    inputs, labels = subject.shown(subject.attacked)
     found = cascade.measure(
         ladder,
         subject.threat,
         subject.region,
         subject.model,
-        chosen.floats().to(subject.device),
-        chosen.labels.to(subject.device),
+        inputs,
+        labels,
         seed=subject.seed,
         batch_size=section.batch_size,
         certified=proven_of(section, subject),
@@ -64,14 +64,14 @@ def judged(section: Evaluation, subject: Subject, attempt: int) -> dict[str, Mea
     ladder = next(attack for attack in section.attacks if attack.name == asked.attack)
     if not isinstance(ladder, Cascade):
         raise ContractError(f"{asked.attack} is no cascade; the params section lets none other in")
-    chosen = subject.test.take(subject.attacked)
+    inputs, labels = subject.shown(subject.attacked)
     answer = cascade.judge(
         ladder,
         subject.threat,
         subject.region,
         subject.model,
-        chosen.floats().to(subject.device),
-        chosen.labels.to(subject.device),
+        inputs,
+        labels,
         bound=asked.bound,
         alpha=sequential.spend(asked.alpha, attempt),
         seed=subject.seed,
@@ -88,14 +88,14 @@ def judged(section: Evaluation, subject: Subject, attempt: int) -> dict[str, Mea
 
 def curve(section: Evaluation, subject: Subject) -> dict[str, Measurement]:
     """Attack at multiples of the threat's eps."""
-    chosen = subject.test.take(subject.attacked[: section.curve.samples])
+    inputs, labels = subject.shown(subject.attacked[: section.curve.samples])
     return robustness.security_curve(
         section.curve.attack,
         subject.threat,
         subject.region,
         subject.model,
-        chosen.floats().to(subject.device),
-        chosen.labels.to(subject.device),
+        inputs,
+        labels,
         factors=section.curve.factors,
         seed=subject.seed,
         batch_size=section.batch_size,
@@ -106,14 +106,14 @@ def queried(section: Evaluation, subject: Subject) -> dict[str, Measurement]:
     """Count after how many questions samples fall."""
     if section.queries is None:
         return {}
-    chosen = subject.test.take(subject.attacked[: section.queries.samples])
+    inputs, labels = subject.shown(subject.attacked[: section.queries.samples])
     return queries.measure(
         section.queries,
         subject.threat,
         subject.region,
         subject.model,
-        chosen.floats().to(subject.device),
-        chosen.labels.to(subject.device),
+        inputs,
+        labels,
         seed=subject.seed,
         batch_size=section.batch_size,
     )
@@ -121,15 +121,15 @@ def queried(section: Evaluation, subject: Subject) -> dict[str, Measurement]:
 
 def doubted(section: Evaluation, subject: Subject) -> dict[str, Measurement]:
     """Ask attacks what is known, and the model for signs of masked gradients."""
-    chosen = subject.test.take(subject.attacked[: section.diagnostics])
+    inputs, labels = subject.shown(subject.attacked[: section.diagnostics])
     found = known_answers.measure(section.attacks, subject.spec, subject.threat)
     return found | diagnostics.measure(
         section.attacks,
         subject.threat,
         subject.region,
         subject.model,
-        chosen.floats().to(subject.device),
-        chosen.labels.to(subject.device),
+        inputs,
+        labels,
         seed=subject.seed,
         batch_size=section.batch_size,
     )

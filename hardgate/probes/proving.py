@@ -13,8 +13,7 @@ def certify(section: Evaluation, subject: Subject) -> Found:
     certification = section.certification
     if certification is None:
         return Found()
-    chosen = subject.test.take(subject.attacked[: certification.samples])
-    inputs, labels = chosen.floats().to(subject.device), chosen.labels.to(subject.device)
+    inputs, labels = subject.shown(subject.attacked[: certification.samples])
     size = section.batch_size
     if isinstance(certification, Bounding):
         found, proven = proofs.prove(

@@ -52,6 +52,11 @@ class Subject:
     device: torch.device
     seed: int
 
+    def shown(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Give the test inputs at ``index`` as floats, and their labels, on the model's device."""
+        chosen = self.test.take(index)
+        return chosen.floats().to(self.device), chosen.labels.to(self.device)
+
 
 @dataclass(frozen=True)
 class Found:
@@ -83,14 +88,14 @@ def attacked_by(
     attack: Attack, section: Evaluation, subject: Subject, index: Tensor
 ) -> robustness.Outcome:
     """Attack the test samples at ``index``."""
-    chosen = subject.test.take(index)
+    inputs, labels = subject.shown(index)
     return robustness.measure(
         attack,
         subject.threat,
         subject.region,
         subject.model,
-        chosen.floats().to(subject.device),
-        chosen.labels.to(subject.device),
+        inputs,
+        labels,
         seed=subject.seed,
         batch_size=section.batch_size,
         attack_all=isinstance(subject.spec, TableInput),  # for the AUC, which ranks all rows

@@ -106,8 +106,7 @@ def _transfer(
     section: Evaluation, asked: Transfer, subject: Subject, undefended: Subject
 ) -> tuple[robustness.Outcome, dict[str, Measurement]]:
     """Craft on the twin, try on the candidate, and ask whether its gradients showed the way too."""
-    chosen = subject.test.take(subject.attacked)
-    inputs, labels = chosen.floats().to(subject.device), chosen.labels.to(subject.device)
+    inputs, labels = subject.shown(subject.attacked)
     transferred = transfer.measure(
         asked.attack,
         subject.threat,
