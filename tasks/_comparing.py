@@ -95,24 +95,27 @@ def compare(model: str) -> tuple[Comparison, Path]:
     """
     _experiments.ready()
     overrides.recover(params_file.FILE)
-    params = settings.load(model)
-    with state.locked(
-        f"compare.{quote(model, safe='')}.lock",
-        busy=f"a comparison of {model} is under way",
-        advice="wait for it; the last candidate of one that was killed may still be running",
-    ) as lock:
-        basis = _basis(params)
-        entries = _entries(params, basis)
-        measured, failed = _measure_all(entries, basis, lock)
+    _entries(model, Path())  # what is wrong is said before the wait
+    home = state.room(FOLDER)
+    with (
+        state.locked(
+            f"compare.{quote(model, safe='')}.lock",
+            busy=f"a comparison of {model} is under way",
+            advice="wait for it; the last candidate of one that was killed may still be running",
+        ) as lock,
+        _experiments.copied(_read_by_stages(model), home / quote(model, safe="")) as copy,
+    ):
+        params, basis, entries = _entries(model, copy)
+        measured, failed = _measure_all(entries, copy, lock)
         return _conclude(params, basis, measured, failed)
 
 
-def _basis(params: Params) -> str:
+def _basis(params: Params, root: Path) -> str:
     """Digest what all candidates share: code, data, suite and params, but the policy."""
     plain = records.to_plain(params)
     shared = {key: value for key, value in plain.items() if key != "promotion"}
     return provenance.sha256_json(
-        [shared, {place: _digest(Path(place)) for place in _places(params.model)}]
+        [shared, {place: _digest(root / place) for place in _places(params.model)}]
     )
 
 
@@ -120,23 +123,32 @@ def _places(model: str) -> tuple[str, ...]:
     return ("hardgate", "tasks", f"expectations/{model}.json", f"data/{model}")
 
 
+def _read_by_stages(model: str) -> tuple[str, ...]:
+    return (*_places(model), "dvc.lock")  # it spares what has been done
+
+
 def _digest(path: Path) -> str:
     """Digest what Python has not compiled of a file or folder; an absent one is empty."""
     below = sorted(path.rglob("*")) if path.is_dir() else [path]
     read = [file for file in below if file.is_file() and "__pycache__" not in file.parts]
-    return provenance.sha256_json({file.as_posix(): provenance.sha256_file(file) for file in read})
+    return provenance.sha256_json(
+        {file.relative_to(path).as_posix(): provenance.sha256_file(file) for file in read}
+    )
 
 
-def _entries(params: Params, basis: str) -> list[Entry]:
+def _entries(model: str, root: Path) -> tuple[Params, str, list[Entry]]:
+    """Read a project's params, the digest of what its candidates share, and the candidates."""
+    file = root / params_file.FILE
+    params = settings.load(model, file)
     if params.compare is None:
         raise ParamsError(
             f"{params_file.FILE}: {params.model}.compare is missing; name two candidates or more, "
             "such as compare: {candidates: [{name: plain, training: {defense: {recipe: standard}}}"
             ", {name: as-it-is}]}"
         )
-    document = params_file.parse(params_file.text_of())
-    there = params_file.section(document, params.model)["training"]
-    return [
+    there = params_file.section(params_file.parse(params_file.text_of(file)), model)["training"]
+    basis = _basis(params, root)
+    entries = [
         Entry(
             variation=variation,
             params=params.varied(variation),
@@ -147,6 +159,7 @@ def _entries(params: Params, basis: str) -> list[Entry]:
         )
         for variation in params.compare.candidates
     ]
+    return params, basis, entries
 
 
 def _name(model: str, variation: Variation, basis: str) -> str:
@@ -155,7 +168,7 @@ def _name(model: str, variation: Variation, basis: str) -> str:
 
 
 def _measure_all(
-    entries: list[Entry], basis: str, lock: int
+    entries: list[Entry], copy: Path, lock: int
 ) -> tuple[list[Measured], tuple[Failed, ...]]:
     """Measure the candidates one after the other: side by side, their times would mean nothing."""
     measured, failed = [], []
@@ -164,29 +177,23 @@ def _measure_all(
         said = f"{entry.variation.name} ({at} of {len(entries)})"
         progress.enter(said, reused=revision is not None)
         try:
-            measured.append(_read(entry, revision or _run(entry, basis, lock)))
+            measured.append(_read(entry, revision or _run(entry, copy, lock)))
         except HardgateError as error:  # the others may well be measured
             logging.getLogger(__name__).warning("%s: %s", entry.variation.name, error)
             failed.append(Failed(name=entry.variation.name, reason=str(error)))
     return measured, tuple(failed)
 
 
-def _run(entry: Entry, basis: str, lock: int) -> str:
-    model = entry.params.model
-    revision = _experiments.run(
+def _run(entry: Entry, copy: Path, lock: int) -> str:
+    return _experiments.run(
         entry.experiment,
         entry.changes,
-        stages=[f"{stage}@{model}" for stage in TARGETS],
-        places=[*_places(model), "dvc.lock"],
+        stages=[f"{stage}@{entry.params.model}" for stage in TARGETS],
+        places=_read_by_stages(entry.params.model),
+        copy=copy,
         home=state.room(FOLDER),
         inherited=lock,
     )
-    if _basis(settings.load(model)) != basis:  # its name would say what it was not made from
-        _experiments.remove(entry.experiment)
-        raise UnavailableError(
-            f"params, data, suite or code of {model} changed while it was measured; run again"
-        )
-    return revision
 
 
 def _read(entry: Entry, revision: str) -> Measured:

@@ -222,13 +222,16 @@ GROUPS = (
     ("postgresql", "[postgresql"),
     ("sqlite", "tests/hardgate/registry/"),
 )
+HARDENED = "_hardened"  # a fixture whose one run is worth sharing, too
 
 
 def _group(item: pytest.Item) -> tuple[int, str]:
     for rank, (name, part) in enumerate(GROUPS):
         if part in item.nodeid:
             return rank, name
-    return len(GROUPS), item.nodeid.partition("::")[0]
+    if HARDENED in getattr(item, "fixturenames", ()):
+        return len(GROUPS), HARDENED
+    return len(GROUPS) + 1, item.nodeid.partition("::")[0]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -308,7 +308,7 @@ def test_a_server_that_does_not_answer_is_named_before_the_work(
     assert not (project.root / "runs").exists()
 
 
-LONG = 60  # epochs: time enough to be killed after the first and before the last
+LONG = 30  # epochs: time enough to be killed after the first and before the last
 
 
 @pytest.mark.slow

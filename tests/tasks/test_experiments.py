@@ -61,12 +61,59 @@ def test_a_project_without_a_commit_is_refused_in_words(tmp_path, monkeypatch):
         _experiments.ready()
 
 
-def test_what_git_does_not_know_is_copied_and_the_rest_is_not(project):
-    places = ("hardgate", "data/tiny", "expectations/tiny.json", "dvc.lock")
-    assert _experiments._unknown(places) == []
-    (project.root / "data" / "tiny" / "more.csv").write_text("a\n1\n")
-    (project.root / "dvc.lock").write_text("schema: '2.0'\n")
-    assert _experiments._unknown(places) == ["data/tiny", "dvc.lock"]
+def state_of(project) -> list[str]:
+    """What Git knows of a project: its changes, what is staged of them, and every reference."""
+    return [
+        project.git("status", "--porcelain"),
+        project.git("diff", "--cached"),
+        project.git("diff"),
+        project.git("for-each-ref"),
+        project.git("stash", "list"),
+    ]
+
+
+def test_a_copy_holds_what_is_changed_staged_and_unknown_and_leaves_the_project(project):
+    changed = project.root / "hardgate" / "quality.py"
+    staged = project.root / "hardgate" / "staged.py"
+    unknown = project.root / "data" / "tiny" / "more.csv"
+    elsewhere = project.root / "notes.txt"
+    deleted = project.root / "tasks" / "_reporting.py"
+    for path in (changed, staged, unknown, elsewhere):
+        path.write_text("x = 1\n")
+    deleted.unlink()
+    project.git("add", "hardgate/staged.py")
+    staged.write_text("x = 2\n")
+    before = state_of(project)
+    with _experiments.copied(["data/tiny", "dvc.lock"], project.home) as copy:
+        for path in (changed, staged, unknown):
+            found = copy / path.relative_to(project.root)
+            assert found.read_text() == path.read_text()
+        assert not (copy / "notes.txt").exists()
+        assert not (copy / "tasks" / "_reporting.py").exists()
+        assert (copy / "params.yaml").read_text() == project.params.read_text()
+    assert not copy.exists()
+    assert state_of(project) == before
+
+
+def test_what_the_copy_of_a_killed_run_finished_is_taken_over(project):
+    project.home.mkdir(exist_ok=True)
+    head = project.git("rev-parse", "HEAD").strip()
+    reference = f"refs/exps/{head[:2]}/{head[2:]}/compare-tiny-a-1"
+    _experiments._check_out(project.home / "project")
+    _experiments._asked("update-ref", reference, "HEAD", at=project.home / "project")
+    assert _experiments.find("compare-tiny-a-1") is None
+    with _experiments.copied([], project.home):
+        assert _experiments.find("compare-tiny-a-1") == head
+
+
+def test_a_project_below_a_shallow_repository_is_copied_too(project, tmp_path, monkeypatch):
+    _experiments._asked("clone", "--quiet", "--depth=1", project.root.as_uri(), str(tmp_path / "a"))
+    monkeypatch.chdir(tmp_path / "a" / "data")
+    (tmp_path / "a" / "data" / "new.csv").write_text("a\n1\n")
+    _experiments._check_out(tmp_path / "b")
+    assert (tmp_path / "b" / "data" / "tiny" / "borrowers.csv").read_bytes() == (
+        project.data.read_bytes()
+    )
 
 
 @pytest.mark.parametrize(

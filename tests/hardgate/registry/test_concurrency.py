@@ -21,7 +21,7 @@ from tests.hardgate.registry.conftest import ADMIN, GRACE, HEIDI, User, Version,
 pytestmark = pytest.mark.slow
 
 AT_ONCE = 50
-KILLS = int(os.environ.get("KILLS", "5"))  # 20 take five minutes and more
+KILLS = int(os.environ.get("KILLS", "3"))  # 20 take five minutes and more
 
 
 def withdraw(world: World, user: User, name: str) -> requests.Response:
