@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from pathlib import Path
 
 import clocked
 import torch
@@ -111,6 +112,7 @@ def main() -> None:
     parser.add_argument("--attacked", type=int, default=1000, help="test images under PGD")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processor", action="store_true", help="count processor seconds")
+    parser.add_argument("--save", type=Path, help="a folder for the model, as attacks.py reads it")
     parser.add_argument("--quick", action="store_true", help="30 s")
     options = parser.parse_args()
     options.seconds = 30.0 if options.quick else options.seconds
@@ -129,7 +131,10 @@ def main() -> None:
     clock = Clock(options.processor)
     point = train(options, plan, clock)
     images, _ = clocked.read("train")
-    around = region.build(clocked.THREAT, clocked.describe(images))
+    spec = clocked.describe(images)
+    if options.save:
+        candidates.save(options.save, plan.architecture, spec, point.model)
+    around = region.build(clocked.THREAT, spec)
     found = measure(point.model, around, attacked=options.attacked)
     result = {
         "plan": plan.model_dump(),

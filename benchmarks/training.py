@@ -32,7 +32,7 @@ import torch
 from clocked import Clock, Plan
 from torch import Tensor, nn
 
-from hardgate import cascade, certification, region
+from hardgate import candidates, cascade, certification, region
 from hardgate.defenses import PGD
 
 GOALS = {60: 0.83, 300: 0.9281, 600: 0.9396}  # seconds of two cores, robust accuracy
@@ -187,6 +187,13 @@ def race(name: str, plan: Plan, bench: Bench, budget: float, options: argparse.N
         seed=options.seed,
     ):
         over = point.seconds >= seconds
+        if over and options.save:
+            candidates.save(
+                options.save / f"{name}-{budget:g}",
+                plan.architecture,
+                clocked.describe(bench.images),
+                point.model,
+            )
         started = time.monotonic()
         for judge, images in judges(options, over=over):
             scores = bench.judge(point.model, images=images, original=judge == "autoattack")
@@ -224,6 +231,7 @@ def main() -> None:
     parser.add_argument("--held-out", action="store_true", help="judge on unseen training images")
     parser.add_argument("--processor", action="store_true", help="count processor seconds")
     parser.add_argument("--no-original", dest="original", action="store_false", help="ladder only")
+    parser.add_argument("--save", type=Path, help="a folder for the models, as attacks.py reads it")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--plot", type=Path, help="a PNG or SVG file of the curves")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK:g} s each, {FEW} images")

@@ -21,6 +21,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hardgate import choices
+from hardgate.choices import Choices
 from hardgate.errors import ParamsError
 from hardgate.records import Column, ColumnType, TableInput
 from hardgate.threat import Freedom, Threat
@@ -45,8 +47,7 @@ class Constraints:
     low: Tensor  # (d,)
     high: Tensor  # (d,)
     integer: Tensor  # (d,), bool
-    allowed: Tensor  # (d, k), bool: the categories that a column can be switched to
-    switches: int  # columns that can be switched in one row
+    choices: Choices
     weights: Tensor  # (m, d)
     bounds: Tensor  # (m,)
     groups: tuple[Tensor, ...]  # indices of relations
@@ -59,7 +60,12 @@ class Constraints:
             for name, part in parts.items()
             if isinstance(part, Tensor)
         }
-        return replace(self, **moved, groups=tuple(g.to(like.device) for g in self.groups))
+        return replace(
+            self,
+            **moved,
+            choices=self.choices.moved(like),
+            groups=tuple(g.to(like.device) for g in self.groups),
+        )
 
     @property
     def movable(self) -> Tensor:
@@ -87,19 +93,6 @@ class Constraints:
     def tolerances(self) -> Tensor:
         """Give the slack of each relation, shape ``(m,)``."""
         return TOLERANCE * (self.weights.abs() @ self.scale)
-
-    def switched(self, perturbed: Tensor, clean: Tensor) -> Tensor:
-        """Mark cells that hold another category, one they can be switched to; ``(n, d)``, bool.
-
-        None of a row in which more of them change than can.
-        """
-        if not self.switches:
-            return torch.zeros_like(clean, dtype=torch.bool)
-        code = perturbed.nan_to_num(nan=-1.0).clamp(-1, self.allowed.shape[1] - 1).long()
-        column = torch.arange(clean.shape[1], device=clean.device)
-        known = self.allowed[column, code.clamp(min=0)] & (code == perturbed)
-        changed = known & (code >= 0) & (clean >= 0) & (perturbed != clean)
-        return changed & (changed.sum(dim=1, keepdim=True) <= self.switches)
 
     def distances(self, perturbed: Tensor, clean: Tensor) -> Tensor:
         """Measure how far movable cells moved: L2 per row, ``(n, 1)``, in scaled units."""
@@ -161,8 +154,7 @@ def build(threat: Threat, spec: TableInput) -> Constraints:
                 for column, freedom in zip(spec.columns, free, strict=True)
             ]
         ),
-        allowed=_allowed(free, spec),
-        switches=threat.switches or 0,
+        choices=choices.build(threat, spec),
         weights=weights,
         bounds=bounds,
         groups=(),
@@ -189,22 +181,6 @@ def _check_kind(key: str, column: Column, freedom: Freedom) -> None:
             f"{key}: the column is categorical; name in {key}.to what it can be switched to, of "
             f"{', '.join(column.categories)}"
         )
-    for category in freedom.to:
-        if category not in column.categories:
-            raise ParamsError(
-                f"{key}.to: {category!r} is no category of the column; it has "
-                f"{', '.join(column.categories)}"
-            )
-
-
-def _allowed(free: Sequence[Freedom | None], spec: TableInput) -> Tensor:
-    """Mark the categories that each column can be switched to, shape ``(d, k)``."""
-    most = max([1, *(len(column.categories) for column in spec.columns)])
-    allowed = torch.zeros(len(spec.columns), most, dtype=torch.bool)
-    for row, column, freedom in zip(allowed, spec.columns, free, strict=True):
-        for category in freedom.to if freedom is not None else ():
-            row[column.categories.index(category)] = True
-    return allowed
 
 
 def _ways(free: Sequence[Freedom | None], spec: TableInput, way: str) -> Tensor:
@@ -271,8 +247,8 @@ def relax(constraints: Constraints, perturbed: Tensor, clean: Tensor, *, eps: fl
     """
     lower, upper = constraints.box(clean, eps)
     moved = torch.clamp(perturbed, lower, upper)
-    if constraints.switches:
-        moved = torch.where(constraints.switched(perturbed, clean), perturbed, moved)
+    if constraints.choices:
+        moved = torch.where(constraints.choices.switched(perturbed, clean), perturbed, moved)
     if not constraints.groups:
         return moved
     limits = constraints.limits(clean)
@@ -317,8 +293,8 @@ def repair(constraints: Constraints, perturbed: Tensor, clean: Tensor, *, eps: f
         for group in constraints.groups:
             part = _restored(constraints, group, part, origin[rows], limits[rows][:, group])
         moved[rows] = part
-    if constraints.switches:
-        moved = torch.where(constraints.switched(proposal, origin), proposal, moved)
+    if constraints.choices:
+        moved = torch.where(constraints.choices.switched(proposal, origin), proposal, moved)
     return moved.float()
 
 
@@ -359,7 +335,7 @@ def admits(constraints: Constraints, perturbed: Tensor, clean: Tensor, *, eps: f
     lower, upper = constraints.box(origin, eps)
     inside = constraints.movable & (row >= lower - slack) & (row <= upper + slack)
     whole = ~constraints.integer | (row == row.round())
-    switched = constraints.switched(row, origin)
+    switched = constraints.choices.switched(row, origin)
     cells = (same | switched | (inside & whole & row.isfinite())).all(dim=1)
     limits = constraints.limits(origin) + constraints.tolerances()
     return cells & (row.nan_to_num() @ constraints.weights.T <= limits).all(dim=1)

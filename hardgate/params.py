@@ -113,7 +113,7 @@ class Params(Record):
         if self.training.defense.certifies and self.threat.switches:
             raise ParamsError(
                 f"training.defense.recipe = {self.training.defense.recipe!r}: bounds hold numbers, "
-                "and threat.columns lets categories be switched; choose pgd"
+                "and the threat lets categories be switched; choose pgd"
             )
         self.explanation.check(train=train, test=test)
         with _of("explanation.attack"):

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from hardgate import balls, constraints
+from hardgate.choices import Choices
 from hardgate.constraints import TOLERANCE, Constraints
 from hardgate.errors import ContractError, ParamsError
 from hardgate.records import ImageInput, InputSpec, Norm
@@ -250,13 +251,9 @@ class TableRegion:
         return (rules.scale * rules.movable).expand_as(clean)
 
     @property
-    def switches(self) -> int:
-        """How many categorical columns can change in one row."""
-        return self.constraints.switches
-
-    def options(self) -> Tensor:
-        """List what can be switched: column and category per line, shape ``(m, 2)``."""
-        return self.constraints.allowed.nonzero()
+    def choices(self) -> Choices:
+        """What can be switched."""
+        return self.constraints.choices
 
     def box(self, clean: Tensor) -> tuple[Tensor, Tensor]:
         """Give the box that bounds and radius span; relations and integers only cut parts off it.
@@ -268,7 +265,7 @@ class TableRegion:
         ContractError
             If categories can be switched, which no box holds.
         """
-        if self.switches:
+        if self.choices:
             raise ContractError("no box holds categories that can be switched; prove nothing")
         rules = self._rules(clean.double())
         slack = TOLERANCE * rules.scale * rules.movable

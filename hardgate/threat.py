@@ -131,13 +131,28 @@ class Freedom(Record):
         return self
 
 
+class OneHot(Record):
+    """Columns of which one is 1 and the others 0: an attacker moves the 1 to those in ``to``."""
+
+    columns: Annotated[tuple[str, ...], Field(min_length=2)]
+    to: Annotated[tuple[str, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _is_a_block(self) -> Self:
+        if len(set(self.columns)) < len(self.columns):
+            raise ValueError("a one-hot block names a column twice")
+        if foreign := [name for name in self.to if name not in self.columns]:
+            raise ValueError(f"to names {', '.join(foreign)}, which the block does not hold")
+        return self
+
+
 class Threat(Record):
     """Who attacks, how far, how often, and what he can touch.
 
     ``eps`` is in pixel units for images, a number of pixels for L0, and in standard deviations of
-    the training split for tables. ``columns``, ``switches`` and ``relations`` are for tables
-    only. ``access`` is what the attacker is granted; an evaluation may use attacks that see more,
-    never takes their result for less, and says which they are.
+    the training split for tables. ``columns``, ``one_hot``, ``switches`` and ``relations``
+    are for tables only. ``access`` is what the attacker is granted; an evaluation may use attacks
+    that see more, never takes their result for less, and says which they are.
     """
 
     norm: Norm
@@ -145,20 +160,28 @@ class Threat(Record):
     access: Access
     queries: PositiveInt  # per sample, for attacks that only ask
     columns: dict[str, Freedom] = Field(default_factory=dict)
-    switches: PositiveInt | None = None  # categorical columns that can change in one row
+    one_hot: tuple[OneHot, ...] = ()
+    switches: PositiveInt | None = None  # categories that can change in one row
     relations: tuple[Relation, ...] = ()
 
     @model_validator(mode="after")
     def _switches_are_counted(self) -> Self:
-        categories = any(freedom.to for freedom in self.columns.values())
+        categories = self.one_hot or any(freedom.to for freedom in self.columns.values())
         if categories and self.switches is None:
             raise ValueError(
                 "switches is missing: eps measures no categories, so say how many of the columns "
-                "with to can change in one row"
+                "with to, and of the one-hot blocks, can change in one row"
             )
         if self.switches is not None and not categories:
-            raise ValueError("switches counts categorical columns, and no column names its to")
+            raise ValueError(
+                "switches counts categories, and there is no column with to and no one-hot block"
+            )
         return self
+
+    @property
+    def movable(self) -> frozenset[str]:
+        """Name every column of a table that the attacker can change."""
+        return frozenset(self.columns).union(*(block.columns for block in self.one_hot))
 
     def inequalities(self) -> tuple[Linear, ...]:
         """Parse the relations."""
@@ -171,7 +194,9 @@ class Threat(Record):
     def check_images(self) -> None:
         """Refuse a threat that cannot be meant for pixels in [0, 1]."""
         if self.columns or self.relations or self.switches:
-            raise ParamsError("threat: columns and relations are for tables; images have none")
+            raise ParamsError(
+                "threat: columns, one_hot and relations are for tables; images have none"
+            )
         if self.norm == "Linf" and self.eps >= 1:
             raise ParamsError(
                 f"threat.eps: {self.eps} covers the whole pixel range [0, 1]; "

@@ -4,7 +4,8 @@ A random search in the manner of Andriushchenko et al. (2020), "Square attack", 
 with columns in place of squares. First every column is tried alone in both directions, and then
 all columns together, each in its better direction; from there random subsets of columns move,
 fewer and fewer, and a change stays when it lowers the margin. Categories that can be switched are
-tried one by one on top of that, and drawn at random every other time.
+tried one by one on top of that, and drawn at random every other time: one, two, and so on up to as
+many as can be switched, for where only several together make a difference.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 
 from hardgate.attacks.ascent import frozen
 from hardgate.attacks.rows import Worst, check_table, table_region
+from hardgate.choices import Choices
 from hardgate.errors import ParamsError
 from hardgate.records import InputSpec, Record
 from hardgate.region import Region, TableRegion
@@ -82,11 +84,12 @@ class ConstrainedSearch(Record):
     ) -> None:
         """Propose random changes of the worst rows so far, ``queries`` times."""
         columns = _columns(region, worst.clean)
-        options = region.options().to(worst.clean.device)
+        choices = region.choices
         for turn in range(queries):
             rows = worst.inputs
-            if len(options) and turn % SWITCH_EVERY == 0:
-                rows = _switch(rows, worst.clean, options, region.switches, generator)
+            if choices and turn % SWITCH_EVERY == 0:
+                for _ in range(1 + turn // SWITCH_EVERY % choices.switches):
+                    rows = _switch(rows, worst.clean, choices, generator)
             count = max(1, round(self.share * len(columns) * (1 - turn / queries)))
             moves = _moves(rows, columns, count, generator)
             steps = region.step(moves, region.eps) * _lengths(rows, generator)
@@ -98,8 +101,8 @@ def try_alone(model: nn.Module, region: TableRegion, worst: Worst, *, budget: in
 
     Columns both ways, and every category there is; nothing where the budget does not reach.
     """
-    columns, options = _columns(region, worst.clean), region.options()
-    needed = 2 * len(columns) + len(options) + 1
+    columns, options = _columns(region, worst.clean), len(region.choices)
+    needed = 2 * len(columns) + options + 1
     if needed > budget:
         return 0
     clean = worst.clean
@@ -113,10 +116,9 @@ def try_alone(model: nn.Module, region: TableRegion, worst: Worst, *, budget: in
         )
         best[:, column] = torch.sign(down - up)
     together = clean + region.step(best, 2 * region.eps)
-    for column, category in options.tolist():
-        switched = together.clone()
-        switched[:, column] = category
-        _propose(model, region, worst, switched)
+    for option in range(options):
+        each = torch.full((len(clean),), option, device=clean.device)
+        _propose(model, region, worst, region.choices.put(together, clean, each))
     _propose(model, region, worst, together)
     return needed
 
@@ -126,21 +128,11 @@ def _columns(region: TableRegion, like: Tensor) -> Tensor:
     return region.step(torch.ones_like(like[:1]), 1.0)[0].nonzero().flatten()
 
 
-def _switch(
-    rows: Tensor, clean: Tensor, options: Tensor, most: int, generator: torch.Generator
-) -> Tensor:
-    """Draw one category per row; where it would be one too many, it takes the place of all."""
-    drawn = torch.randint(len(options), (len(rows),), generator=generator, device=generator.device)
-    column, category = options[drawn.to(rows.device)].T
-    switchable = torch.zeros_like(rows, dtype=torch.bool)
-    switchable[:, options[:, 0]] = True
-    place = torch.arange(len(rows), device=rows.device)
-    switched = rows.clone()
-    switched[place, column] = category.to(rows)
-    changed = (switchable & (switched != clean)).sum(dim=1, keepdim=True)
-    alone = torch.where(switchable, clean, rows)
-    alone[place, column] = category.to(rows)
-    return torch.where(changed > most, alone, switched)
+def _switch(rows: Tensor, clean: Tensor, choices: Choices, generator: torch.Generator) -> Tensor:
+    """Put an option, drawn at random, into each row."""
+    device = generator.device
+    drawn = torch.randint(len(choices), (len(rows),), generator=generator, device=device)
+    return choices.put(rows, clean, drawn.to(rows.device))
 
 
 def _moves(like: Tensor, columns: Tensor, count: int, generator: torch.Generator) -> Tensor:

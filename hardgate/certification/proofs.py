@@ -35,7 +35,7 @@ class Bounding(Record):
         if threat.switches:
             raise ParamsError(
                 f"evaluation.certification.method = {self.method!r}: bounds hold numbers, and "
-                "threat.columns lets categories be switched; leave evaluation.certification out"
+                "the threat lets categories be switched; leave evaluation.certification out"
             )
         if threat.norm in ("L1", "L0"):
             raise ParamsError(

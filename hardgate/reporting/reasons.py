@@ -21,7 +21,7 @@ def importance(run: Run) -> Figure | None:
     ranked = sorted(run.attributions.importance.items(), key=lambda item: -item[1])
     if not ranked:
         return None
-    scale, movable = Scale(0.0, ranked[0][1] or 1.0), run.params.threat.columns
+    scale, movable = Scale(0.0, ranked[0][1] or 1.0), run.params.threat.movable
     notes = ["mean absolute SHAP value"]
     notes += [f"{MOVABLE} an attacker can move it"] if movable else []
     notes += [f"the first {MOST} of {len(ranked)}"] if len(ranked) > MOST else []

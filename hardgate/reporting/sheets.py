@@ -80,7 +80,7 @@ def _roles(column: Column, threat: Threat) -> str:
     roles = {
         "sensitive": column.sensitive,
         "immutable": column.immutable,
-        "movable by an attacker": column.name in threat.columns,
+        "movable by an attacker": column.name in threat.movable,
     }
     return ", ".join(role for role, held in roles.items() if held)
 

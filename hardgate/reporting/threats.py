@@ -65,7 +65,9 @@ def attacker(threat: Threat, spec: InputSpec) -> str:
         return f"any {amount}." if few else f"any pixel, by up to {amount}."
     relations = words.count(len(threat.relations), "relation")
     kept = f", while {relations} between columns must keep holding" if threat.relations else ""
-    return f"{len(threat.columns)} of its columns, by up to {amount}{kept}."
+    blocks = words.count(len(threat.one_hot), "one-hot block")
+    switched = f", the category of {blocks}" if threat.one_hot else ""
+    return f"{len(threat.columns)} of its columns, by up to {amount}{switched}{kept}."
 
 
 def moves(run: Run) -> Table | None:
@@ -74,10 +76,11 @@ def moves(run: Run) -> Table | None:
     if not isinstance(spec, TableInput):
         return None
     rows = []
+    limit = f"{words.count(section.switches or 0, 'category')} a row"
     for column in spec.columns:
         freedom = section.columns.get(column.name)
         if freedom and freedom.to:
-            kept = f"{', '.join(freedom.to)}; {words.count(section.switches or 0, 'column')} a row"
+            kept = f"{', '.join(freedom.to)}; {limit}"
             rows.append((column.name, "another category", "to any named", kept))
         elif freedom:
             low = column.low if freedom.min is None else freedom.min
@@ -92,4 +95,8 @@ def moves(run: Run) -> Table | None:
                     f"{bounds}, whole numbers" if whole else bounds,
                 )
             )
+    rows += [
+        (", ".join(block.columns), "the 1 moves", "to any named", f"{', '.join(block.to)}; {limit}")
+        for block in section.one_hot
+    ]
     return Table(("column", "by at most", "direction", "stays within"), tuple(rows))
