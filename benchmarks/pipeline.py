@@ -233,6 +233,7 @@ def run_bare(model: str) -> None:
             probes.Subject(candidates.load(Path("bare"), device), *common),
             twin=settings.training,
             checkpoint=Path("twin.safetensors"),
+            attempt=1,
         )
 
     with ThreadPoolExecutor(max(1, min(4, os.cpu_count() or 1))) as pool:
