@@ -31,7 +31,6 @@ from hardgate.threat import Threat
 
 DATA = Path(__file__).resolve().parents[1] / "data" / "mnist"
 THREAT = Threat(norm="Linf", eps=0.3, access="white-box", queries=1)
-HELD_OUT = 1000  # the last training images, on which recipes are chosen
 TINY = 1e-3  # of the radius: the first step needs one that is not nothing
 
 

@@ -6,8 +6,9 @@ training as published (:data:`MADRY`), all with the same clock and rate that fal
 end of the budget. The models at the end are judged by the original AutoAttack (pyautoattack) on
 1,000 test images, drawn at random from the 10,000 with a fixed seed. Models on the way give the
 curve; they are judged by our own ladder of attacks on fewer of those images, because AutoAttack
-takes many minutes for each model. Training sees no test image, and recipes were chosen on 1,000
-images held out of the training set (``--held-out`` judges there).
+takes many minutes for each model. Training sees no test image, and recipes are chosen on 1,000
+other test images (``--choose`` judges there), not on held-out training images: those come from the
+hands that wrote the rest, and hid how much a long training learns by heart.
 
 ``--processor`` counts processor seconds, two for each second of the budget, the same for everyone
 on a busy machine. The last line is one JSON object. AutoAttack comes with the dependency group
@@ -38,6 +39,7 @@ from hardgate.defenses import PGD
 GOALS = {60: 0.83, 300: 0.9281, 600: 0.9396}  # seconds of two cores, robust accuracy
 POINTS = 6  # of each curve
 ON_THE_WAY = 200  # images
+CHOSEN_ON = 1000  # test images that judge no result
 QUICK, FEW = 20.0, 50  # seconds of training per recipe, images
 
 NETWORK = {"name": "small-cnn", "channels": 16, "hidden": 100}
@@ -54,7 +56,7 @@ FAST = Plan.model_validate(
 )
 # Madry et al. (2018), arXiv:1706.06083: 40 steps of 0.01; network and rate as above.
 MADRY = FAST.model_copy(update={"defense": PGD(recipe="pgd", step_size=0.01, steps=40)})
-# Warm starts, weights averaged over some hundred steps; a longer budget wants a longer average.
+# Warm starts and weights averaged over some hundred steps.
 QUICKEST = Plan.model_validate(
     {
         "architecture": NETWORK,
@@ -66,11 +68,15 @@ QUICKEST = Plan.model_validate(
         "averaging": 0.998,
     }
 )
+# Longer, a network learns its images by heart, and its starts grow stale: so images move by up to a
+# pixel, and every attack begins anew (0.896 of the images to choose by, where warm starts have 0.864).
 LONGER = Plan.model_validate(
     QUICKEST.model_dump()
     | {
-        "optimiser": {"name": "adam", "rate": 0.004, "clip": 1.0},
+        "defense": {"recipe": "pgd", "step_size": 0.1, "steps": 5},
+        "optimiser": {"name": "adam", "rate": 0.003, "clip": 1.0},
         "schedule": {"name": "one-cycle", "peak": 0.3},
+        "shift": 1,
         "averaging": 0.999,
     }
 )
@@ -161,14 +167,12 @@ class Bench:
         return ladder.worst.adversarial
 
 
-def gather(*, held_out: bool, seed: int) -> Bench:
-    """Read MNIST; judge on test images, or on the last training images and train on the rest."""
+def gather(*, choose: bool, seed: int) -> Bench:
+    """Read MNIST; judge on random test images, or on others, on which recipes are chosen."""
     images, labels = clocked.read("train")
-    if held_out:
-        cut = clocked.HELD_OUT
-        return Bench(images[:-cut], labels[:-cut], images[-cut:], labels[-cut:])
     unseen, truth = clocked.read("t10k")
     drawn = torch.randperm(len(unseen), generator=torch.Generator().manual_seed(seed))
+    drawn = drawn[-CHOSEN_ON:] if choose else drawn[:-CHOSEN_ON]
     return Bench(images, labels, unseen[drawn], truth[drawn])
 
 
@@ -228,7 +232,7 @@ def main() -> None:
     parser.add_argument("--recipes", default="ours,fast,madry")
     parser.add_argument("--plan", help="JSON that replaces ours")
     parser.add_argument("--samples", type=int, default=1000, help="images at the end")
-    parser.add_argument("--held-out", action="store_true", help="judge on unseen training images")
+    parser.add_argument("--choose", action="store_true", help="judge on other test images")
     parser.add_argument("--processor", action="store_true", help="count processor seconds")
     parser.add_argument("--no-original", dest="original", action="store_false", help="ladder only")
     parser.add_argument("--save", type=Path, help="a folder for the models, as attacks.py reads it")
@@ -240,7 +244,7 @@ def main() -> None:
         options.samples = FEW
     options.original &= available()
     budgets = [QUICK] if options.quick else [float(part) for part in options.budgets.split(",")]
-    bench = gather(held_out=options.held_out, seed=0)
+    bench = gather(choose=options.choose, seed=0)
     curves = [
         race(name, planned(name, budget, options.plan), bench, budget, options)
         for budget in budgets
@@ -282,7 +286,7 @@ def summary(curves: list[Curve], options: argparse.Namespace) -> dict[str, objec
     return {
         "clock": "processor, two for each second" if options.processor else "wall",
         "threads": torch.get_num_threads(),
-        "judged_on": "held-out training images" if options.held_out else "test images",
+        "judged_on": "other test images, to choose" if options.choose else "test images",
         "seed": options.seed,
         "goals": reached,
         "curves": [asdict(curve) | {"plan": curve.plan.model_dump()} for curve in curves],
