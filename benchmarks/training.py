@@ -69,7 +69,7 @@ QUICKEST = Plan.model_validate(
     }
 )
 # Longer, a network learns its images by heart, and its starts grow stale: so images move by up to a
-# pixel, and every attack begins anew (0.896 of the images to choose by, where warm starts have 0.864).
+# pixel, and every attack begins anew (0.896 on the images to choose by; warm starts had 0.864).
 LONGER = Plan.model_validate(
     QUICKEST.model_dump()
     | {

@@ -126,13 +126,18 @@ def measure(
 
 def group(column: Column, values: NDArray[np.float32], edges: tuple[float, ...]) -> Groups:
     """Name the group of each value; a missing one is a group too."""
+    named: Groups = np.array(group_names(column, edges))
     if column.type is ColumnType.CATEGORICAL:
-        names: Groups = np.array(["missing", *column.categories])
-        return names.take(values.astype(int) + 1)
-    first, last = f"below {edges[0]:g}", f"{edges[-1]:g} and above"
+        return named.take(values.astype(int))  # a missing one has the code -1
+    return named.take(np.where(np.isnan(values), -1, np.digitize(values, edges)))
+
+
+def group_names(column: Column, edges: tuple[float, ...]) -> tuple[str, ...]:
+    """Name the groups of a column in their own order, the missing last."""
+    if column.type is ColumnType.CATEGORICAL:
+        return (*column.categories, "missing")
     between = [f"{low:g} to {high:g}" for low, high in pairwise(edges)]
-    names = np.array([first, *between, last, "missing"])
-    return names.take(np.where(np.isnan(values), len(names) - 1, np.digitize(values, edges)))
+    return (f"below {edges[0]:g}", *between, f"{edges[-1]:g} and above", "missing")
 
 
 def _count(

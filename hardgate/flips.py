@@ -37,12 +37,11 @@ class Versus:
     device: torch.device
 
 
-def nobody(known: Outcomes) -> dict[str, Measurement]:
+def nobody(samples: int, attacked: int) -> dict[str, Measurement]:
     """Say that nothing flips where there is no champion: of so many samples, exactly none."""
-    attacked = max(1, int(_attacked(known).sum()))
     return {
-        measurements.negative_flips("clean"): statistics.exact(0.0, len(known)),
-        measurements.negative_flips("under_attack"): statistics.exact(0.0, attacked),
+        measurements.negative_flips("clean"): statistics.exact(0.0, samples),
+        measurements.negative_flips("under_attack"): statistics.exact(0.0, max(1, attacked)),
     }
 
 
@@ -65,7 +64,7 @@ def under_attack(
         _errs(model, kept.corpus, versus.device, size)
         for model in (versus.candidate, versus.champion)
     )
-    compared = torch.from_numpy(_attacked(versus.known))
+    compared = torch.from_numpy(attacked(versus.known))
     compared[kept.positions] = True
     lost = torch.from_numpy(_lost(versus.known))
     lost[kept.positions[candidate]] = True
@@ -85,7 +84,8 @@ def under_attack(
     return found
 
 
-def _attacked(known: Outcomes) -> NDArray[np.bool_]:
+def attacked(known: Outcomes) -> NDArray[np.bool_]:
+    """Mark the samples that some attack of a run was tried on, shape ``(n,)``."""
     tried = np.zeros(len(known), bool)
     for attack in known.attacks.values():
         tried |= attack.known

@@ -205,6 +205,7 @@ def _validated(model: str, text: str, path: Path) -> Params:
     for key, found in _switches(section, plain, model):
         raise ParamsError(f"{path}: {key} = {found}: expected a number, not {str(found).lower()}")
     _check_places(params, path)
+    _check_threat(params, path)
     _check_candidates(params, path)
     return params
 
@@ -215,11 +216,25 @@ def _check_candidates(params: Params, path: Path) -> None:
         try:
             params.varied(candidate)
         except ValidationError as error:
-            problem = records.first_problem(error, "training")
+            varied = {"training": candidate.of(records.to_plain(params.training))}
+            problems = [
+                _explain(params.model, {**item, "loc": ("training", *item["loc"])}, varied)
+                for item in error.errors()
+            ]
             raise ParamsError(
-                f"{path}: {params.model}.compare.candidates.{at} ({candidate.name}), "
-                f"training.{problem}"
+                f"{path}: {params.model}.compare.candidates.{at} ({candidate.name}): "
+                + "; ".join(problems)
             ) from error
+
+
+def _check_threat(params: Params, path: Path) -> None:
+    """Find a column that must not move and is said to, before any data are read."""
+    for name in getattr(params.dataset, "immutable", ()):  # of tables alone
+        if name in params.threat.movable:
+            raise ParamsError(
+                f"{path}: {params.model}.threat lets an attacker change {name}, which is immutable "
+                "by dataset.immutable; remove it here or there"
+            )
 
 
 def _switches(written: Any, read: Any, key: str) -> Iterator[tuple[str, bool]]:
@@ -265,9 +280,21 @@ def _explain(model: str, item: Any, section: Any) -> str:
                 f"{key}.{context['discriminator'].strip(_QUOTES)} = {context['tag']!r}: "
                 f"expected one of {', '.join(known)}{meant(str(context['tag']), known)}"
             )
+        case "tuple_type":
+            return f"{key} = {_shown(item['input'])}: expected a list"
+        case "too_short":
+            return (
+                f"{key} = {_shown(item['input'])}: expected {context['min_length']} or more, not "
+                f"{context['actual_length']}"
+            )
         case _:
-            found = textwrap.shorten(repr(item["input"]), 80, placeholder=" ...")
-            return f"{key} = {found}: {item['msg'].removeprefix('Value error, ')}"
+            problem = item["msg"].removeprefix("Value error, ")
+            whole = isinstance(item["input"], dict)  # a section: the problem names what is in it
+            return f"{key}: {problem}" if whole else f"{key} = {_shown(item['input'])}: {problem}"
+
+
+def _shown(found: object) -> str:
+    return textwrap.shorten(repr(found), 80, placeholder=" ...")
 
 
 def _place(loc: Sequence[str | int], section: Any) -> list[str]:

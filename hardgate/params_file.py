@@ -105,6 +105,8 @@ def assign(text: str, model: str, assignment: str, path: Path = FILE) -> str:
         raise ParamsError(f"{assignment!r} is not an override such as {EXAMPLE}")
     if parts[0] != model or len(parts) == 1:
         meant = f"; did you mean {model}.{key}?" if parts[0] in parse(text, path)[model] else ""
+        if parts[0] in parse(text, path):
+            meant = f"; a run of {model} takes no override of another model"
         raise ParamsError(f"{path}: {key} is no key of {model}{meant}")
     try:
         value = _plain(_yaml().load(written))

@@ -56,7 +56,7 @@ def measure(params: Params, chain: Chain, champion: str | None) -> dict[str, Mea
     found = {measurements.CHAMPION_EXISTS: statistics.exact(float(champion is not None), 1)}
     known = outcomes.read(chain.evaluation.outcomes.path).outcomes
     if champion is None:
-        return found | flips.nobody(known)
+        return found | flips.nobody(len(known), int(flips.attacked(known).sum()))
     earlier = believed(params.model, champion)
     if earlier is None:
         return found

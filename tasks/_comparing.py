@@ -11,7 +11,7 @@ import logging
 import shutil
 import statistics as averages
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,6 +27,7 @@ from hardgate import (
     comparison,
     devices,
     files,
+    flips,
     gates,
     measurements,
     overrides,
@@ -96,18 +97,23 @@ def compare(model: str) -> tuple[Comparison, Path]:
     _experiments.ready()
     overrides.recover(params_file.FILE)
     _entries(model, Path())  # what is wrong is said before the wait
-    home = state.room(FOLDER)
+    home = _home(model)
     with (
         state.locked(
             f"compare.{quote(model, safe='')}.lock",
             busy=f"a comparison of {model} is under way",
             advice="wait for it; the last candidate of one that was killed may still be running",
         ) as lock,
-        _experiments.copied(_read_by_stages(model), home / quote(model, safe="")) as copy,
+        _experiments.copied(_read_by_stages(model), home) as copy,
     ):
         params, basis, entries = _entries(model, copy)
         measured, failed = _measure_all(entries, copy, lock)
         return _conclude(params, basis, measured, failed)
+
+
+def _home(model: str) -> Path:
+    """Name the state folder of a model's comparison: its copy, its logs, its stages' own state."""
+    return state.room(f"{FOLDER}/{quote(model, safe='')}")
 
 
 def _basis(params: Params, root: Path) -> str:
@@ -191,7 +197,7 @@ def _run(entry: Entry, copy: Path, lock: int) -> str:
         stages=[f"{stage}@{entry.params.model}" for stage in TARGETS],
         places=_read_by_stages(entry.params.model),
         copy=copy,
-        home=state.room(FOLDER),
+        home=_home(entry.params.model),
         inherited=lock,
     )
 
@@ -223,9 +229,20 @@ def _read(entry: Entry, revision: str) -> Measured:
         **candidate.measurements,
         **attributions.measurements,
         **evaluation.measurements,
-        measurements.CHAMPION_EXISTS: statistics.exact(0.0, 1),
     }
-    return Measured(entry, dataset, candidate, found, network)
+    return Measured(entry, dataset, candidate, found | _alone(found), network)
+
+
+def _alone(found: Mapping[str, Measurement]) -> dict[str, Measurement]:
+    """Say what promotion would of a first version, with no champion and none before it."""
+    clean = found[measurements.clean("accuracy")]
+    attacked = found.get(measurements.robust(measurements.WORST_CASE, "accuracy"))
+    nothing = statistics.exact(0.0, 1)
+    return {
+        measurements.CHAMPION_EXISTS: nothing,
+        measurements.VERSIONS_BEFORE: nothing,
+        **flips.nobody(clean.samples, attacked.samples if attacked else 0),
+    }
 
 
 @contextmanager
@@ -234,7 +251,7 @@ def _fetched(model: str, revision: str) -> Iterator[Path]:
     from dvc.api import DVCFileSystem
     from dvc.exceptions import DvcException
 
-    folder = state.room(FOLDER) / "fetched"
+    folder = _home(model) / "fetched"
     shutil.rmtree(folder, ignore_errors=True)
     try:
         experiment = DVCFileSystem(".", rev=revision)

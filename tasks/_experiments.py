@@ -24,6 +24,7 @@ from hardgate import progress_file
 from hardgate.errors import UnavailableError
 
 PATIENCE = 20.0  # seconds for DVC and its stage to end after Ctrl-C
+IDENTITY = {"user.name": "hardgate", "user.email": "hardgate@localhost"}  # if Git knows nobody
 NOISE = ("ERROR:", "WARNING:", "Having any troubles", " ")
 
 
@@ -98,9 +99,8 @@ def _check_out(repository: Path) -> None:
     (inside / "objects" / "info" / "alternates").write_text(f"{objects}\n", encoding="utf-8")
     if shallow.exists():
         shutil.copy(shallow, inside / "shallow")
-    for key in ("user.name", "user.email"):  # of whoever DVC commits an experiment for
-        if value := _git("config", key):
-            _asked("config", key, value, at=repository)
+    for key, nobody in IDENTITY.items():  # of whoever DVC commits an experiment for
+        _asked("config", key, _git("config", key) or nobody, at=repository)
     with tempfile.TemporaryDirectory() as folder:
         ours = shutil.copy(index, folder)
         _asked("add", "--update", ":/", index=ours)

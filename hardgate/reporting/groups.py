@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from hardgate import measurements
-from hardgate.records import Measurement
+from hardgate import fairness, measurements
+from hardgate.records import ColumnType, Measurement, TableInput
 from hardgate.reporting import charts, words
 from hardgate.reporting.charts import Scale, Style
 from hardgate.reporting.parts import WHOLE, Entry, Figure, ends, said
@@ -52,6 +52,8 @@ def columns(run: Run) -> tuple[Column, ...]:
         for name, seen in run.measured.items()
         if (m := RATE.fullmatch(name))
     ]
+    order = _order(run)
+    found.sort(key=lambda each: order.get((each.column, each.group), len(order)))
     judged = {
         measurements.word(gate.column)
         for gate in run.params.promotion.gates
@@ -71,6 +73,20 @@ def columns(run: Run) -> tuple[Column, ...]:
         )
         for column in sorted(names, key=lambda name: name not in judged)
     )
+
+
+def _order(run: Run) -> dict[tuple[str, str], int]:
+    """Rank the groups of all columns as their column has them: ages rise."""
+    spec, asked = run.dataset.input, run.params.evaluation.fairness
+    if asked is None or not isinstance(spec, TableInput):
+        return {}
+    known = [
+        (measurements.word(column.name), measurements.word(group))
+        for column in spec.columns
+        if column.type is ColumnType.CATEGORICAL or column.name in asked.bins
+        for group in fairness.group_names(column, asked.bins.get(column.name, ()))
+    ]
+    return {pair: rank for rank, pair in enumerate(known)}
 
 
 def _differences(run: Run, column: str) -> tuple[tuple[str, str, str], ...]:

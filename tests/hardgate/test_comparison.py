@@ -160,9 +160,12 @@ def written(tmp_path, training):
 @pytest.mark.parametrize(
     ("training", "words"),
     [
-        ({"defense": {"recipe": "trades"}}, r"candidates\.1 \(varied\), training\.defense\.trades"),
-        ({"epocs": 2}, r"candidates\.1 \(varied\), training\.epocs: Extra"),
-        ({"epochs": 0}, r"training\.epochs: Input should be greater than 0"),
+        ({"defense": {"recipe": "trades"}}, r"candidates\.1 \(varied\): tiny\.training\.defense\."),
+        (
+            {"epocs": 2},
+            r"epocs is not a known key; did you mean tiny\.training\.epochs",
+        ),
+        ({"epochs": 0}, r"tiny\.training\.epochs = 0: Input should be greater than 0"),
     ],
     ids=["half-a-recipe", "misspelt", "out-of-range"],
 )

@@ -149,7 +149,7 @@ def test_clean_flips_are_counted_on_the_whole_test_split():
 
 def test_against_nobody_nothing_flips_exactly():
     _, _, known = compared(attacked=lambda at: at < 3)
-    found = flips.nobody(known)
+    found = flips.nobody(len(known), int(flips.attacked(known).sum()))
     clean, attacked = (found[measurements.negative_flips(s)] for s in ("clean", "under_attack"))
     assert (clean.upper, clean.samples, clean.interval) == (0, 6, "exact")
     assert (attacked.upper, attacked.samples) == (0, 3)

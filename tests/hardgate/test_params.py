@@ -185,7 +185,7 @@ def test_a_misspelt_member_is_answered_with_those_there_are(
         ("tiny.promotion.valid_days=3651", "valid_days = 3651: Input should be less than or equal"),
         ("tiny.validation.test=1", "validation.test = 1: Input should be less than 1"),
         ("tiny.dataset.sha256=zz", "sha256 = 'zz': String should match pattern"),
-        ("tiny.promotion.gates=[]", "gates = []: Tuple should have at least 1 item"),
+        ("tiny.promotion.gates=[]", "gates = []: expected 1 or more, not 0"),
         (
             "tiny.evaluation.curve.factors=[1, 2, 1.0000001]",
             "the factors 1.0 and 1.0000001 are both 1; keep one",
@@ -249,6 +249,46 @@ def test_a_digest_does_not_depend_on_comments_order_or_spelling(path: Path) -> N
 
 
 @pytest.mark.parametrize(
+    "threat",
+    [
+        "threat.columns={age: {}}",
+        "threat={norm: Linf, eps: 0.1, access: white-box, queries: 9, columns: {income: {}},"
+        " one_hot: [{columns: [age, debt], to: [debt]}], switches: 1}",
+    ],
+)
+def test_a_column_that_cannot_change_is_not_the_attackers_whatever_the_data(
+    path: Path, threat: str
+) -> None:
+    before = path.read_text(encoding="utf-8")
+    with pytest.raises(ParamsError, match="lets an attacker change age, which is immutable"):
+        params.override("tiny", [f"tiny.{threat}"], path)
+    assert path.read_text(encoding="utf-8") == before
+
+
+@pytest.mark.parametrize(
+    ("assignment", "said"),
+    [
+        (
+            "tiny.threat.switches=1",
+            "tiny.threat: switches counts categories, and there is no column with to",
+        ),
+        (
+            "tiny.threat.one_hot={columns: [a]}",
+            "tiny.threat.one_hot = {'columns': ['a']}: expected a list",
+        ),
+        ("mnist.threat.eps=9", "mnist.threat.eps is no key of tiny"),
+    ],
+)
+def test_a_section_is_not_repeated_in_what_is_said_about_it(
+    path: Path, assignment: str, said: str
+) -> None:
+    with pytest.raises(ParamsError) as raised:
+        params.override("tiny", [assignment], path)
+    assert said in str(raised.value)
+    assert "Tuple" not in str(raised.value) and "..." not in str(raised.value)
+
+
+@pytest.mark.parametrize(
     ("assignment", "said"),
     [
         ("explanation.attack.step_size=0.0001", "explanation.attack: constrained-pgd: 5 shrinking"),
@@ -263,7 +303,7 @@ def test_a_digest_does_not_depend_on_comments_order_or_spelling(path: Path) -> N
         ("explanation.explained=41", "explanation.explained: 41 asked for, there are 40 samples"),
         ("training.architecture={name: small-cnn}", "small-cnn"),
         ("augmentation.members=[{name: corruption, share: 1, severities: [1]}]", "is for images"),
-        ("threat.columns={age: {}}", "threat.columns.age: the table has no such column"),
+        ("threat.columns={dept: {}}", "threat.columns.dept: the table has no such column"),
         ("promotion.gates.2.attack=wurst_case", "promotion.gates.2.attack = 'wurst_case': eval"),
         ("threat.eps=500", "threat.eps: 500 standard deviations cover the whole range"),
     ],

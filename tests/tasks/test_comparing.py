@@ -26,10 +26,15 @@ GRID = """
 """
 
 
+FLIPS = "- {kind: negative_flips, under_attack: true, bound: 0.1, min_samples: 100}"
+
+
 @pytest.fixture
 def grid(project: Project) -> Project:
     with project.params.open("a", encoding="utf-8") as stream:
         stream.write(GRID.removeprefix("\n"))
+    contract = "- {kind: data_contract, min_samples: 100}"
+    changed(project, contract, f"{contract}\n      {FLIPS}")
     return project
 
 
@@ -145,7 +150,7 @@ def test_a_comparison_goes_on_where_it_was_ended_and_leaves_the_workspace(grid: 
     before, status = contents(grid.root), grid.git("status", "--porcelain")
     assert "plain (1 of 3)\n" in ended_in_the_second(grid, signal.SIGINT)
     assert contents(grid.root) == before
-    assert list((grid.home / "compare" / "tiny").iterdir()) == []  # the copy is gone
+    assert not (grid.home / "compare" / "tiny" / "project").exists()
     assert "plain (1 of 3): up to date" in ended_in_the_second(grid, signal.SIGKILL)
     assert contents(grid.root) == before
     found, said = compared(grid)
@@ -161,7 +166,8 @@ def test_a_comparison_goes_on_where_it_was_ended_and_leaves_the_workspace(grid: 
     assert (plain.recipe, plain.passes, plain.epochs) == ("standard", 2, 1)
     assert (hardened.recipe, hardened.passes, hardened.epochs) == ("pgd", 6, 3)
     assert plain.microseconds == hardened.microseconds  # one architecture
-    assert len(plain.findings) == 4
+    assert len(plain.findings) == 5
+    assert "unmeasured" not in {finding.verdict.value for finding in plain.findings}
     shown = json.loads((grid.run("compare") / "comparison.json").read_text(encoding="utf-8"))
     assert shown == json.loads(found.model_dump_json())
     assert "compare-tiny-plain" in grid.git("for-each-ref", "refs/exps")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 import yaml
 
@@ -93,6 +95,15 @@ def test_a_copy_holds_what_is_changed_staged_and_unknown_and_leaves_the_project(
         assert (copy / "params.yaml").read_text() == project.params.read_text()
     assert not copy.exists()
     assert state_of(project) == before
+
+
+def test_a_copy_can_commit_where_git_knows_nobody(project, monkeypatch):
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    _experiments._asked("config", "--unset", "user.name")
+    with _experiments.copied([], project.home) as copy:
+        assert _experiments._asked("config", "user.name", at=copy) == "hardgate"
+        assert _experiments._asked("config", "user.email", at=copy) == "test@example.com"
 
 
 def test_what_the_copy_of_a_killed_run_finished_is_taken_over(project):
