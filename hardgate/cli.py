@@ -61,10 +61,13 @@ def harden(
     from hardgate import params_file, progress, state, terminal
 
     with _project():
+        params_file.check_model(model)
+        from hardgate import params
+
+        params.check_overrides(model, override or [])  # before what takes seconds to import
         from flows import _api
         from hardgate.server import control
 
-        params_file.check_model(model)
         control.join()
         with (
             state.exclusive(model),
@@ -73,7 +76,6 @@ def harden(
             _api.running() as api,
         ):
             from flows.harden import harden as run
-            from hardgate import params
             from tasks import _registry
 
             params.override(model, override or [])

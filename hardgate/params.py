@@ -153,6 +153,11 @@ def load(model: str, path: Path = FILE) -> Params:
     return _validated(model, params_file.text_of(path), path)
 
 
+def check_overrides(model: str, assignments: Sequence[str], path: Path = FILE) -> None:
+    """Refuse what :func:`override` would, and write nothing."""
+    _assigned(model, assignments, params_file.text_of(path), path)
+
+
 def override(model: str, assignments: Sequence[str], path: Path = FILE) -> Params:
     """Write ``MODEL.SECTION.KEY=VALUE`` assignments into the file, and read the section back.
 
