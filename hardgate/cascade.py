@@ -146,7 +146,9 @@ def judge(
     answer = test.answer()
     if answer.passes is not None:
         return answer
-    for part in torch.split(order, JUDGED_AT_ONCE):
+    proven = torch.zeros_like(order, dtype=torch.bool) if certified is None else certified
+    proven = proven.to(inputs.device)
+    for part in _parts(order, proven):
         found = measure(
             ladder,
             threat,
@@ -155,8 +157,8 @@ def judge(
             inputs[part],
             labels[part],
             seed=seed,
-            batch_size=JUDGED_AT_ONCE,
-            certified=None if certified is None else certified.to(inputs.device)[part],
+            batch_size=len(part),
+            certified=proven[part],
         )
         for survives in found.worst.survives.tolist():
             if answer.passes is None:
@@ -164,3 +166,10 @@ def judge(
         if answer.passes is not None:
             return answer
     return answer
+
+
+def _parts(order: Tensor, proven: Tensor) -> tuple[Tensor, ...]:
+    """Cut the order into parts of as many samples that are not proven: only those cost time."""
+    costly = (~proven[order]).cumsum(0)
+    part = (costly - 1).clamp(min=0) // JUDGED_AT_ONCE
+    return torch.split(order, torch.bincount(part).tolist())

@@ -140,3 +140,39 @@ def test_gate_mode_attacks_nothing_for_a_bound_out_of_reach() -> None:
     )
     assert answer.passes is False
     assert model.asked == 0
+
+
+def test_gate_mode_asks_nothing_twice_of_what_is_proven() -> None:
+    stands = torch.arange(600) < 540
+    inputs = torch.where(stands.view(-1, 1, 1, 1), images(0.7), images(0.55))
+    labels = torch.ones(600, dtype=torch.long)
+    asked = {}
+    for proven in (None, stands):
+        model = Brightness()
+        answer = cascade.judge(
+            ladder(STRONG),
+            THREAT,
+            REGION,
+            model,
+            inputs,
+            labels,
+            bound=0.8,
+            alpha=0.05,
+            seed=3,
+            certified=proven,
+        )
+        assert answer.passes is True
+        asked[proven is not None] = model.asked
+    assert asked[True] < asked[False] / 3
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.9, 1.0])
+def test_parts_hold_equally_many_that_are_not_proven(share: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    order = torch.randperm(1000, generator=generator)
+    proven = torch.rand(1000, generator=generator) < share
+    parts = cascade._parts(order, proven)
+    assert torch.equal(torch.cat(parts), order)
+    costly = [int((~proven[part]).sum()) for part in parts]
+    assert all(count == cascade.JUDGED_AT_ONCE for count in costly[:-1])
+    assert costly[-1] <= cascade.JUDGED_AT_ONCE
