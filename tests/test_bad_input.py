@@ -216,7 +216,7 @@ BAD = {
     "an immutable column that is attacked": (
         setting("threat.columns.age", {"min": 18}),
         USAGE,
-        "threat.columns.age: the column is immutable; remove it here or there",
+        "tiny.threat lets an attacker change age, which is immutable by dataset.immutable",
     ),
     "a relation of unknown columns": (
         setting("threat.relations", ["debt <= wealth"]),
