@@ -222,7 +222,15 @@ def run_bare(model: str) -> None:
     attributions.plot(Path("plots"), spec)
     marks.append(("evaluation", time.perf_counter()))
     attacked = probes.choose(test, settings.evaluation.samples, seed=settings.seed)
-    common = (spec, settings.threat, bounds, train, held_out, test, attacked, device, settings.seed)
+    size, seed = settings.evaluation.batch_size, settings.seed
+    common = (spec, settings.threat, bounds, train, held_out, test, attacked, size, device, seed)
+    origin = probes.Origin(
+        training=settings.training,
+        directory=Path("bare"),
+        scratch=Path(),
+        raw=lambda: raw,
+        corpus=lambda: corpus,
+    )
     planned = probes.plan(settings.evaluation, spec, settings.threat)
 
     def measure(probe: probes.Probe) -> probes.Found:
@@ -231,9 +239,7 @@ def run_bare(model: str) -> None:
             probe,
             settings.evaluation,
             probes.Subject(candidates.load(Path("bare"), device), *common),
-            twin=settings.training,
-            checkpoint=Path("twin.safetensors"),
-            attempt=1,
+            origin,
         )
 
     with ThreadPoolExecutor(max(1, min(4, os.cpu_count() or 1))) as pool:

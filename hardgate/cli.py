@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,9 +19,12 @@ from hardgate import errors, spelling
 from hardgate.errors import HardgateError, ParamsError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from hardgate.comparison import Comparison
     from hardgate.evidence.verification import Check
-    from hardgate.records import Decision
+    from hardgate.records import Decision, Finding
+    from tasks._measuring import Measured
 
 INTERRUPTED = 130
 STOPPED = "stopped; the same command goes on from where it was"
@@ -87,6 +90,33 @@ def harden(
     else:
         _print_decision(decision)
     raise typer.Exit(0 if decision.promoted else 1)
+
+
+@app.command()
+def measure(
+    model: Model,
+    risk: Annotated[
+        str, typer.Argument(metavar="RISK", help="As evaluation.risks names it: extraction.")
+    ],
+    json: Json = False,
+) -> None:
+    """Measure one risk of the last candidate alone, and say what its gates would.
+
+    Exit status: 0 they would pass, 1 not. Nothing is registered or written.
+    """
+    from hardgate import params_file, progress, terminal
+
+    with _project():
+        params_file.check_model(model)
+        from tasks import _measuring
+
+        with terminal.shown(), progress.interruptible():
+            found = _measuring.measure(model, risk)
+    if json:
+        sys.stdout.write(found.model_dump_json(indent=2) + "\n")
+    else:
+        _print_measured(found)
+    raise typer.Exit(found.exit_code)
 
 
 @app.command()
@@ -317,17 +347,33 @@ def _project() -> Iterator[None]:
         os.chdir(start)
 
 
-def _print_decision(decision: Decision) -> None:
+def _print_measured(found: Measured) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
     console = Console(width=None if sys.stdout.isatty() else 120)
     table = Table(box=box.SIMPLE, pad_edge=False)
+    table.add_column("measurement", overflow="fold")
+    for heading in ("value", "95 % interval", "samples"):
+        table.add_column(heading, justify="right")
+    for name, seen in found.measurements.items():
+        interval = f"{seen.lower:.3g} to {seen.upper:.3g}"
+        table.add_row(name, f"{seen.value:.4g}", interval, f"{seen.samples:,}")
+    console.print(table)
+    if found.findings:
+        _print_findings(console, found.findings)
+
+
+def _print_findings(console: Console, findings: Sequence[Finding]) -> None:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE, pad_edge=False)
     for heading in ("gate", "verdict", "measured", "95 % interval", "to pass"):
         numeric = heading in {"measured", "95 % interval"}
         table.add_column(heading, justify="right" if numeric else "left", overflow="fold")
-    for finding in decision.findings:
+    for finding in findings:
         seen = finding.observed
         table.add_row(
             finding.gate,
@@ -338,6 +384,13 @@ def _print_decision(decision: Decision) -> None:
             style=None if finding.verdict.value == "passed" else "red",
         )
     console.print(table)
+
+
+def _print_decision(decision: Decision) -> None:
+    from rich.console import Console
+
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    _print_findings(console, decision.findings)
     for finding in () if decision.objections else decision.findings:
         if finding.verdict.value != "passed":
             console.print(f"{finding.gate}: {finding.message}", highlight=False)

@@ -38,6 +38,10 @@ name                                   meaning
 ``sequential/<attack>/reaches/<b>``    1 when a sequential test is sure of the bound ``b`` (exact)
 ``sequential/<attack>/error_rate``     the error rate at which it is sure (exact)
 ``sequential/<attack>/seen``           samples it took (exact)
+``extraction/<outputs>/<n>/fidelity``  share of inputs on which a copy made from ``n`` answers
+                                       agrees with the model, see :data:`Returned`
+``extraction/<outputs>/<n>/gain``      the same, less that of a copy made from the true labels of
+                                       the same inputs without asking
 ``registry/versions_before``           versions of the model registered before this one (exact)
 ``champion/exists``                    1 when the registry names a champion, else 0 (exact)
 ``champion/<metric>``                  the champion's own, on the same test split
@@ -83,6 +87,7 @@ Property = Literal[
     "second_opinion",  # Spearman correlation of importance with a gradient method's
     "reference_agreement",  # cosine between our attributions and the shap library's
 ]
+Returned = Literal["labels", "rounded", "scores", "nothing"]  # what the attacker is told
 Price = Literal["clean_accuracy", "clean_auc", "robust_accuracy", "robust_auc", "seconds"]
 
 SIGNS: tuple[Sign, ...] = get_args(Sign)
@@ -198,6 +203,16 @@ def group_rate(
 def explanation(measured: Property) -> str:
     """Name a property of the explanations."""
     return f"explanation/{measured}"
+
+
+def fidelity(outputs: Returned, queries: int) -> str:
+    """Name how often a copy made from so many answers agrees with the model."""
+    return f"extraction/{outputs}/{queries}/fidelity"
+
+
+def extraction_gain(outputs: Returned, queries: int) -> str:
+    """Name what so many answers add to a copy that could be made without any."""
+    return f"extraction/{outputs}/{queries}/gain"
 
 
 def price(what: Price) -> str:

@@ -39,6 +39,11 @@ def check(policy: Policy, section: Evaluation, spec: InputSpec) -> None:
     attacks += [transfer.NAME] if section.transfer is not None else []
     for at, gate in enumerate(policy):
         place = f"promotion.gates.{at}"
+        risk = getattr(gate, "risk", None)
+        if risk is not None:
+            _among(
+                [each.name for each in section.risks], risk, f"{place}.kind", "evaluation.risks has"
+            )
         match gate:
             case RobustAccuracyGate() | RobustAucGate():
                 _among(attacks, gate.attack, f"{place}.attack", "evaluation measures")

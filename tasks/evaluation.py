@@ -29,7 +29,7 @@ from hardgate import (
 )
 from hardgate.evidence import outcomes, spotcheck
 from hardgate.params import Params
-from hardgate.probes import Found, Probe, Subject
+from hardgate.probes import Found, Origin, Probe, Subject
 from hardgate.records import (
     CandidateRecord,
     DatasetRecord,
@@ -68,22 +68,20 @@ def measure(
 ) -> Part:
     """Make one measurement, and keep what the model said."""
     started = time.monotonic()
-    subject = _subject(params, dataset, candidate)
+    about = subject(params, dataset, candidate)
     # One thread each leaves the other cores to the other probes, and sums do not depend on them.
     with devices.one_thread():
         found = probes.measure(
             probe,
             params.evaluation,
-            subject,
-            twin=params.training,
-            checkpoint=state.room("checkpoints") / f"{params.model}.undefended.safetensors",
-            attempt=_attempt(params, probe),
+            about,
+            origin(params, candidate, attempt=_attempt(params, probe)),
         )
     return Part(
         probe=probe,
         measurements=found.measurements,
         answers=_keep_answers(params, probe, found),
-        attacked=_keep_attacked(params, probe, subject, found),
+        attacked=_keep_attacked(params, probe, about, found),
         proven=_keep_proven(params, found),
         seconds=time.monotonic() - started,
     )
@@ -104,11 +102,11 @@ def conclude(
 ) -> EvaluationRecord:
     """Put the outcomes of all probes together, sample by sample, and count."""
     directory = _store.directory(params.model, STAGE)
-    subject = _subject(params, dataset, candidate)
+    about = subject(params, dataset, candidate)
     found = {part.probe.name: _found(part) for part in parts}
-    gathered = probes.gather(subject, found)
+    gathered = probes.gather(about, found)
     stored = outcomes.write(gathered, directory / "outcomes.jsonl")
-    measured = probes.conclude(params.evaluation, subject, gathered, found)
+    measured = probes.conclude(params.evaluation, about, gathered, found)
     _write_curve(params, measured, directory / "curve.csv")
     _write_queries(params, measured, directory / "queries.csv")
     metrics = provenance.canonical_json(records.values(measured))
@@ -133,7 +131,8 @@ def conclude(
     )
 
 
-def _subject(params: Params, dataset: DatasetRecord, candidate: CandidateRecord) -> Subject:
+def subject(params: Params, dataset: DatasetRecord, candidate: CandidateRecord) -> Subject:
+    """Gather what every probe stands on."""
     device, test = devices.pick(), _store.split(dataset.test)
     return Subject(
         model=candidates.load(candidate.directory, device),
@@ -144,8 +143,23 @@ def _subject(params: Params, dataset: DatasetRecord, candidate: CandidateRecord)
         held_out=_store.split(dataset.held_out),
         test=test,
         attacked=probes.choose(test, params.evaluation.samples, seed=params.seed),
+        batch_size=params.evaluation.batch_size,
         device=device,
         seed=params.seed,
+    )
+
+
+def origin(params: Params, candidate: CandidateRecord, *, attempt: int) -> Origin:
+    """Say how the candidate came about; raw rows and corpus are read when asked for."""
+    scratch = state.room("checkpoints") / f"{params.model}.beside"
+    scratch.mkdir(exist_ok=True)
+    return Origin(
+        training=params.training,
+        directory=candidate.directory,
+        scratch=scratch,
+        raw=lambda: params.dataset.load(_store.ROOT, cache=state.room("data")),
+        corpus=lambda: _store.split(_store.corpus(params.model).train),
+        attempt=attempt,
     )
 
 

@@ -22,6 +22,7 @@ from hardgate.gates.corruption_error import CorruptionErrorGate
 from hardgate.gates.data_contract import DataContractGate
 from hardgate.gates.explanation_additivity import ExplanationAdditivityGate
 from hardgate.gates.explanation_stability import ExplanationStabilityGate
+from hardgate.gates.extraction import ExtractionGate
 from hardgate.gates.fairness import FairnessGate
 from hardgate.gates.known_answers import KnownAnswersGate
 from hardgate.gates.masked_gradients import MaskedGradientsGate
@@ -47,6 +48,7 @@ Gate = Annotated[
     | CorruptionErrorGate
     | CertifiedGate
     | FairnessGate
+    | ExtractionGate
     | ExplanationAdditivityGate
     | ExplanationStabilityGate,
     Field(discriminator="kind"),

@@ -3,26 +3,24 @@
 To add a probe: its settings in :mod:`~hardgate.probes.section`, its function beside its like
 (:mod:`~hardgate.probes.attacking`, :mod:`~hardgate.probes.proving`,
 :mod:`~hardgate.probes.watching`, :mod:`~hardgate.probes.twin`), its kind in
-:mod:`~hardgate.probes.subject`, and a line each in :func:`plan` and :func:`measure` here.
+:mod:`~hardgate.probes.probe`, and a line each in :func:`plan` and :func:`measure` here.
 :mod:`~hardgate.probes.concluding` counts when all are there.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from hardgate import diagnostics, transfer
 from hardgate.attacks import Cascade
 from hardgate.probes.attacking import cascaded, curve, doubted, judged, queried
 from hardgate.probes.concluding import CLEAN, conclude, gather
+from hardgate.probes.probe import Found, Kind, Probe, attacked_by
 from hardgate.probes.proving import certify
 from hardgate.probes.section import CorruptionSweep, Curve, Evaluation, Sequential
-from hardgate.probes.subject import Found, Kind, Probe, Subject, attacked_by, choose
 from hardgate.probes.twin import beside_twin
 from hardgate.probes.watching import clean, shifted
 from hardgate.records import InputSpec, TableInput
+from hardgate.subject import Origin, Subject, choose
 from hardgate.threat import Threat
-from hardgate.training import Training
 
 TWIN = "twin"
 
@@ -44,6 +42,8 @@ def plan(section: Evaluation, spec: InputSpec, threat: Threat) -> tuple[Probe, .
         section.shifts.check(spec)
     if section.transfer is not None:
         section.transfer.attack.check(spec, threat)
+    for risk in section.risks:
+        risk.check(spec, threat)
     rest: list[Kind] = ["diagnostics", "curve"]
     if section.queries is not None:
         section.queries.check(spec, threat)
@@ -60,40 +60,25 @@ def plan(section: Evaluation, spec: InputSpec, threat: Threat) -> tuple[Probe, .
     return (
         *(Probe(kind=kind, name=name) for kind, name in kinds),
         Probe(kind="twin", name=TWIN if section.transfer is None else transfer.NAME),
+        *(Probe(kind="risk", name=risk.name) for risk in section.risks),
         *(Probe(kind=kind, name=kind) for kind in rest),
         Probe(kind="clean", name=CLEAN),
     )
 
 
-def measure(
-    probe: Probe,
-    section: Evaluation,
-    subject: Subject,
-    *,
-    twin: Training,
-    checkpoint: Path,
-    attempt: int,
-) -> Found:
-    """Make one measurement.
-
-    Parameters
-    ----------
-    twin, checkpoint
-        How the undefended twin is trained, and where it may leave its checkpoint.
-    attempt
-        Which version of the model this would become, counted from 1: gate mode spends by it.
-    """
+def measure(probe: Probe, section: Evaluation, subject: Subject, origin: Origin) -> Found:
+    """Make one measurement."""
     match probe.kind:
         case "clean":
-            return clean(section, subject)
+            return clean(subject)
         case "attack":
             attack = next(attack for attack in section.attacks if attack.name == probe.name)
             if isinstance(attack, Cascade):
                 return cascaded(attack, section, subject)
-            found = attacked_by(attack, section, subject, subject.attacked)
+            found = attacked_by(attack, subject, subject.attacked)
             return Found(inputs=found.adversarial, probabilities=found.probabilities)
         case "sequential":
-            return Found(judged(section, subject, attempt))
+            return Found(judged(section, subject, origin.attempt))
         case "curve":
             return Found(curve(section, subject))
         case "shifts":
@@ -103,9 +88,12 @@ def measure(
         case "diagnostics":
             return Found(doubted(section, subject))
         case "twin":
-            return beside_twin(section, subject, twin, checkpoint)
+            return beside_twin(section, subject, origin)
         case "certification":
             return certify(section, subject)
+        case "risk":
+            risk = next(risk for risk in section.risks if risk.name == probe.name)
+            return Found(risk.measure(subject, origin))
 
 
 __all__ = [
@@ -113,6 +101,7 @@ __all__ = [
     "Curve",
     "Evaluation",
     "Found",
+    "Origin",
     "Probe",
     "Sequential",
     "Subject",

@@ -18,10 +18,11 @@ from hardgate import (
 from hardgate.attacks import Cascade
 from hardgate.certification.proofs import Bounding
 from hardgate.errors import ContractError
+from hardgate.probes.probe import Found
 from hardgate.probes.proving import certify
 from hardgate.probes.section import Evaluation
-from hardgate.probes.subject import Found, Subject
 from hardgate.records import Measurement
+from hardgate.subject import Subject
 
 
 def cascaded(ladder: Cascade, section: Evaluation, subject: Subject) -> Found:
@@ -35,7 +36,7 @@ def cascaded(ladder: Cascade, section: Evaluation, subject: Subject) -> Found:
         inputs,
         labels,
         seed=subject.seed,
-        batch_size=section.batch_size,
+        batch_size=subject.batch_size,
         certified=proven_of(section, subject),
     )
     return Found(
@@ -98,7 +99,7 @@ def curve(section: Evaluation, subject: Subject) -> dict[str, Measurement]:
         labels,
         factors=section.curve.factors,
         seed=subject.seed,
-        batch_size=section.batch_size,
+        batch_size=subject.batch_size,
     )
 
 
@@ -115,7 +116,7 @@ def queried(section: Evaluation, subject: Subject) -> dict[str, Measurement]:
         inputs,
         labels,
         seed=subject.seed,
-        batch_size=section.batch_size,
+        batch_size=subject.batch_size,
     )
 
 
@@ -131,5 +132,5 @@ def doubted(section: Evaluation, subject: Subject) -> dict[str, Measurement]:
         inputs,
         labels,
         seed=subject.seed,
-        batch_size=section.batch_size,
+        batch_size=subject.batch_size,
     )

@@ -12,9 +12,10 @@ from hardgate import fairness
 from hardgate.certification import proofs
 from hardgate.evidence import outcomes, recomputation
 from hardgate.evidence.outcomes import Outcomes
+from hardgate.probes.probe import Found
 from hardgate.probes.section import Evaluation
-from hardgate.probes.subject import Found, Subject
 from hardgate.records import Measurement, TableInput
+from hardgate.subject import Subject
 
 CLEAN = "clean"
 CERTIFICATION = "certification"

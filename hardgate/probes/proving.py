@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from hardgate.certification import proofs
 from hardgate.certification.proofs import Bounding
+from hardgate.probes.probe import Found
 from hardgate.probes.section import Evaluation
-from hardgate.probes.subject import Found, Subject
+from hardgate.subject import Subject
 
 
 def certify(section: Evaluation, subject: Subject) -> Found:
@@ -14,7 +15,7 @@ def certify(section: Evaluation, subject: Subject) -> Found:
     if certification is None:
         return Found()
     inputs, labels = subject.shown(subject.attacked[: certification.samples])
-    size = section.batch_size
+    size = subject.batch_size
     if isinstance(certification, Bounding):
         found, proven = proofs.prove(
             certification, subject.region, subject.model, inputs, labels, batch_size=size

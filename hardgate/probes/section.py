@@ -12,6 +12,7 @@ from hardgate.certification.proofs import Certification
 from hardgate.fairness import Fairness
 from hardgate.queries import Queries
 from hardgate.records import Record
+from hardgate.risks import Risk
 from hardgate.shifts import Shifts
 from hardgate.transfer import Transfer
 
@@ -70,12 +71,16 @@ class Evaluation(Record):
     corruptions: CorruptionSweep | None = None  # images only
     shifts: Shifts | None = None  # tables only
     fairness: Fairness | None = None  # tables only
+    risks: tuple[Risk, ...] = ()  # what else can go wrong: hardgate/risks
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
         names = [attack.name for attack in self.attacks]
         if len(set(names)) < len(names):
             raise ValueError(f"an attack is named twice in {names}")
+        risks = [risk.name for risk in self.risks]
+        if len(set(risks)) < len(risks):
+            raise ValueError(f"a risk is named twice in {risks}")
         return self
 
     @model_validator(mode="after")

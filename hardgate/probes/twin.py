@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,27 +22,31 @@ from hardgate import (
 )
 from hardgate.corruption_errors import Sweep
 from hardgate.defenses import Standard
+from hardgate.probes.probe import Found, attacked_by
 from hardgate.probes.section import Evaluation
-from hardgate.probes.subject import Found, Subject, attacked_by, predict
 from hardgate.records import Measurement
-from hardgate.training import Training
+from hardgate.subject import Origin, Subject
 from hardgate.transfer import Transfer
 
+CHECKPOINT = "undefended.safetensors"
 
-def beside_twin(section: Evaluation, subject: Subject, twin: Training, checkpoint: Path) -> Found:
+
+def beside_twin(section: Evaluation, subject: Subject, origin: Origin) -> Found:
     """Train the candidate's twin without defence or augmentation; then hold the two together.
 
     A probe that transfers is named for it: its outcomes stand beside those of the attacks.
     """
     fitted = training.fit(
-        twin.model_copy(update={"defense": Standard(recipe="standard"), "warmup_epochs": 0.0}),
+        origin.training.model_copy(
+            update={"defense": Standard(recipe="standard"), "warmup_epochs": 0.0}
+        ),
         subject.spec,
         subject.region,
         subject.train,
         subject.held_out,
         seed=subject.seed,
         device=subject.device,
-        checkpoint=checkpoint,
+        checkpoint=origin.scratch / CHECKPOINT,
         identity="undefended twin",
     )
     undefended = replace(subject, model=fitted.model)
@@ -60,9 +63,9 @@ def beside_twin(section: Evaluation, subject: Subject, twin: Training, checkpoin
 def _price(section: Evaluation, undefended: Subject, *, seconds: float) -> dict[str, Measurement]:
     """Measure the twin like the candidate."""
     labels = undefended.test.labels.numpy()
-    clean = predict(section, undefended, undefended.test.inputs).double().numpy()
+    clean = undefended.predict(undefended.test.inputs).double().numpy()
     index = undefended.attacked[: section.price]
-    robust = attacked_by(diagnostics.gradient_attack(section.attacks), section, undefended, index)
+    robust = attacked_by(diagnostics.gradient_attack(section.attacks), undefended, index)
     found = {
         measurements.price("clean_accuracy"): quality.accuracy(labels, clean),
         measurements.price("robust_accuracy"): statistics.share(robust.survives.numpy()),
@@ -87,7 +90,7 @@ def _corruptions(
     pair = (subject, undefended)
 
     def right(inputs: Tensor) -> list[NDArray[np.bool_]]:
-        return [predict(section, each, inputs).argmax(1).numpy() == labels for each in pair]
+        return [each.predict(inputs).argmax(1).numpy() == labels for each in pair]
 
     sweeps = [Sweep(clean, {}) for clean in right(images)]
     for name in progress.track(corruptions.NAMES, "corruptions"):
@@ -116,7 +119,7 @@ def _transfer(
         inputs,
         labels,
         seed=subject.seed,
-        batch_size=section.batch_size,
+        batch_size=subject.batch_size,
     )
     beats = transfer.beats_white_box(
         transferred,
@@ -127,7 +130,7 @@ def _transfer(
         inputs,
         labels,
         seed=subject.seed,
-        batch_size=section.batch_size,
+        batch_size=subject.batch_size,
     )
     name = measurements.TRANSFER_BEATS_WHITE_BOX
     return transferred, {name: statistics.share(beats.numpy())}

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from hardgate import measurements, quality, shifts
+from hardgate.probes.probe import Found
 from hardgate.probes.section import Evaluation
-from hardgate.probes.subject import Found, Subject, predict
 from hardgate.records import Measurement
+from hardgate.subject import Subject
 
 
-def clean(section: Evaluation, subject: Subject) -> Found:
+def clean(subject: Subject) -> Found:
     """Ask about the whole test split, unchanged."""
-    probabilities = predict(section, subject, subject.test.inputs)
+    probabilities = subject.predict(subject.test.inputs)
     found = quality.measure(
         subject.test.labels.numpy(), probabilities.double().numpy(), seed=subject.seed
     )
@@ -28,6 +29,6 @@ def shifted(section: Evaluation, subject: Subject) -> dict[str, Measurement]:
         asked,
         subject.spec,
         subject.test.take(subject.attacked[: asked.samples]),
-        lambda inputs: predict(section, subject, inputs),
+        subject.predict,
         seed=subject.seed,
     )

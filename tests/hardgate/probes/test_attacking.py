@@ -15,7 +15,7 @@ from hardgate import measurements, probes, region, robustness, sequential, stati
 from hardgate.certification.proofs import Bounding
 from hardgate.evidence import recomputation
 from hardgate.params import Evaluation
-from hardgate.probes import Found, Probe, Subject
+from hardgate.probes import Found, Origin, Probe, Subject
 from hardgate.records import ImageInput
 from hardgate.samples import Samples
 from hardgate.threat import Threat
@@ -58,6 +58,7 @@ def subject() -> Subject:
         held_out=test,
         test=test,
         attacked=probes.choose(test, 8, seed=0),
+        batch_size=4,
         device=torch.device("cpu"),
         seed=0,
     )
@@ -66,9 +67,15 @@ def subject() -> Subject:
 def run(
     subject: Subject, probe: Probe, section: Evaluation = SECTION, *, attempt: int = 1
 ) -> Found:
-    return probes.measure(
-        probe, section, subject, twin=None, checkpoint=Path("unused"), attempt=attempt
+    origin = Origin(
+        training=None,  # type: ignore[arg-type]  nothing is trained beside it
+        directory=Path("unused"),
+        scratch=Path("unused"),
+        raw=lambda: pytest.fail("no raw row is asked for"),
+        corpus=lambda: subject.train,
+        attempt=attempt,
     )
+    return probes.measure(probe, section, subject, origin)
 
 
 def test_a_cascade_is_the_worst_case_and_says_what_each_rung_added(subject: Subject) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -53,6 +52,7 @@ def subject() -> Subject:
         held_out=test,
         test=test,
         attacked=torch.arange(0, 101),
+        batch_size=50,
         device=torch.device("cpu"),
         seed=1,
     )
@@ -65,9 +65,7 @@ def found(asked: Evaluation, about: Subject) -> dict[str, Found]:
             probe,
             asked,
             about,
-            twin=None,  # type: ignore[arg-type]  no price is asked for
-            checkpoint=Path("unused"),
-            attempt=1,
+            None,  # type: ignore[arg-type]  nothing is trained beside it
         )
         for probe in planned
     }

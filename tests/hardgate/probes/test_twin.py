@@ -11,7 +11,7 @@ import torch
 from hardgate import corruptions, probes, region
 from hardgate.errors import ParamsError
 from hardgate.evidence import recomputation
-from hardgate.probes import Evaluation, Found, Probe, Subject
+from hardgate.probes import Evaluation, Found, Origin, Probe, Subject
 from hardgate.records import ImageInput
 from hardgate.samples import Samples
 from hardgate.threat import Threat
@@ -76,16 +76,22 @@ def subject() -> Subject:
         held_out=part,
         test=part,
         attacked=probes.choose(part, 24, seed=0),
+        batch_size=16,
         device=torch.device("cpu"),
         seed=0,
     )
 
 
 def run(asked: Evaluation, subject: Subject, tmp_path: Path, *kinds: str) -> dict[str, Found]:
+    origin = Origin(
+        training=TWIN,
+        directory=tmp_path,
+        scratch=tmp_path,
+        raw=lambda: pytest.fail("no raw row is asked for"),
+        corpus=lambda: subject.train,
+    )
     return {
-        probe.name: probes.measure(
-            probe, asked, subject, twin=TWIN, checkpoint=tmp_path / "twin.safetensors", attempt=1
-        )
+        probe.name: probes.measure(probe, asked, subject, origin)
         for probe in probes.plan(asked, SPEC, THREAT)
         if probe.kind in kinds
     }

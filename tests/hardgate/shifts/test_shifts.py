@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
@@ -263,6 +262,7 @@ def test_the_probe_is_planned_when_asked_for_and_measures_its_samples() -> None:
         held_out=test,
         test=test,
         attacked=probes.choose(test, 1000, seed=0),
+        batch_size=300,
         device=torch.device("cpu"),
         seed=0,
     )
@@ -270,9 +270,7 @@ def test_the_probe_is_planned_when_asked_for_and_measures_its_samples() -> None:
         probe,
         want,
         subject,
-        twin=None,  # type: ignore[arg-type]  no price is asked for
-        checkpoint=Path("unused"),
-        attempt=1,
+        None,  # type: ignore[arg-type]  nothing is trained beside it
     )
     assert found.measurements["shift/noise 0.5/auc"].samples == 700
     assert 0.9 < found.measurements["shift/worst/auc"].value < 1
