@@ -80,13 +80,9 @@ def measure(
         As :func:`hardgate.robustness.measure`; or if a certified sample is misclassified clean,
         which would make the proof a false one.
     """
-    logits = torch.cat(
-        [robustness.answers(model, part) for part in torch.split(inputs, batch_size)]
-    )
+    logits = _answers(model, inputs, batch_size)
     correct = logits.argmax(dim=1) == labels
-    proven = torch.zeros_like(correct) if certified is None else certified.to(correct)
-    if bool((proven & ~correct).any()):
-        raise ContractError("a sample is certified, but misclassified as it is: the proof is false")
+    proven = _proven(certified, correct)
     worst = robustness.outcome(inputs.cpu().clone(), logits.cpu(), labels.cpu())
     fell_to = torch.where(correct, STANDS, MISTAKEN).cpu()
     for number, rung in enumerate(ladder.rungs):
@@ -133,22 +129,35 @@ def judge(
     bound: float,
     alpha: float,
     seed: int,
+    batch_size: int,
     certified: Tensor | None = None,
 ) -> Answer:
     """Ask whether report mode would find the lower end of the robust accuracy at ``bound``.
 
-    Samples are attacked in an order drawn from ``seed``; each error has a rate of ``alpha`` at most
-    (of a retraining: :func:`hardgate.sequential.spend`).
+    What is wrong as it is and what is proven are known, so the test is about the rest: whether
+    enough of it stands. Those samples are attacked in an order drawn from ``seed``; each error has
+    a rate of ``alpha`` at most (of a retraining: :func:`hardgate.sequential.spend`).
+
+    Raises
+    ------
+    ContractError
+        As :func:`measure`.
     """
-    samples = len(labels)
-    test = sequential.Test(required=sequential.needed(bound, samples), samples=samples, alpha=alpha)
-    order = torch.from_numpy(np.random.default_rng(seed).permutation(samples)).to(inputs.device)
+    required = sequential.needed(bound, len(labels))
+    if required > len(labels):
+        return Answer(passes=False, successes=0, seen=0, samples=len(labels), alpha=alpha)
+    correct = _answers(model, inputs, batch_size).argmax(dim=1) == labels
+    proven = _proven(certified, correct)
+    open_ = (correct & ~proven).nonzero().flatten()
+    required -= int(proven.sum())
+    if len(open_) == 0 or required <= 0:
+        return Answer(passes=required <= 0, successes=0, seen=0, samples=len(labels), alpha=alpha)
+    test = sequential.Test(required=min(required, len(open_) + 1), samples=len(open_), alpha=alpha)
     answer = test.answer()
-    if answer.passes is not None:
-        return answer
-    proven = torch.zeros_like(order, dtype=torch.bool) if certified is None else certified
-    proven = proven.to(inputs.device)
-    for part in _parts(order, proven):
+    order = np.random.default_rng(seed).permutation(len(open_))
+    for part in torch.split(open_[torch.from_numpy(order).to(open_)], JUDGED_AT_ONCE):
+        if answer.passes is not None:
+            break
         found = measure(
             ladder,
             threat,
@@ -158,18 +167,26 @@ def judge(
             labels[part],
             seed=seed,
             batch_size=len(part),
-            certified=proven[part],
         )
         for survives in found.worst.survives.tolist():
             if answer.passes is None:
                 answer = test.see(survives)
-        if answer.passes is not None:
-            return answer
     return answer
 
 
-def _parts(order: Tensor, proven: Tensor) -> tuple[Tensor, ...]:
-    """Cut the order into parts of as many samples that are not proven: only those cost time."""
-    costly = (~proven[order]).cumsum(0)
-    part = (costly - 1).clamp(min=0) // JUDGED_AT_ONCE
-    return torch.split(order, torch.bincount(part).tolist())
+def _answers(model: nn.Module, inputs: Tensor, batch_size: int) -> Tensor:
+    return torch.cat([robustness.answers(model, part) for part in torch.split(inputs, batch_size)])
+
+
+def _proven(certified: Tensor | None, correct: Tensor) -> Tensor:
+    """Tell what needs no attack.
+
+    Raises
+    ------
+    ContractError
+        If a certified sample is misclassified clean, which would make the proof a false one.
+    """
+    proven = torch.zeros_like(correct) if certified is None else certified.to(correct)
+    if bool((proven & ~correct).any()):
+        raise ContractError("a sample is certified, but misclassified as it is: the proof is false")
+    return proven

@@ -37,7 +37,8 @@ name                                   meaning
 ``price/standard/<what>``              the same architecture without defence, see :data:`Price`
 ``sequential/<attack>/reaches/<b>``    1 when a sequential test is sure of the bound ``b`` (exact)
 ``sequential/<attack>/error_rate``     the error rate at which it is sure (exact)
-``sequential/<attack>/seen``           samples it took (exact)
+``sequential/<attack>/seen``           samples it attacked: neither wrong as they are nor proven
+                                       (exact)
 ``extraction/<outputs>/<n>/fidelity``  share of inputs on which a copy made from ``n`` answers
                                        agrees with the model, see :data:`Returned`
 ``extraction/<outputs>/<n>/gain``      the same, less that of a copy made from the true labels of
@@ -138,7 +139,7 @@ def error_rate(attack: str) -> str:
 
 
 def seen(attack: str) -> str:
-    """Name the number of samples that a sequential test took."""
+    """Name the number of samples that a sequential test attacked."""
     return f"sequential/{word(attack)}/seen"
 
 

@@ -26,7 +26,10 @@ from hardgate.records import Rate, Record
 
 
 class Answer(Record):
-    """What the test found: ``passes`` is None while the answer is not sure."""
+    """What the test found: ``passes`` is None while the answer is not sure.
+
+    ``seen`` of ``samples`` were looked at, and ``successes`` of those succeeded.
+    """
 
     passes: bool | None
     successes: NonNegativeInt

@@ -76,6 +76,7 @@ def judged(section: Evaluation, subject: Subject, attempt: int) -> dict[str, Mea
         bound=asked.bound,
         alpha=sequential.spend(asked.alpha, attempt),
         seed=subject.seed,
+        batch_size=subject.batch_size,
         certified=proven_of(section, subject),
     )
     samples = len(subject.attacked)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hardgate import cascade, region, robustness
+from hardgate import cascade, region, robustness, statistics
 from hardgate.attacks import Cascade, flat
 from hardgate.cascade import MISTAKEN, STANDS, Ladder
 from hardgate.errors import ContractError
@@ -126,7 +126,16 @@ def test_gate_mode_gives_report_modes_verdict_from_fewer_samples(
     labels = torch.ones(600, dtype=torch.long)
     model = Brightness()
     answer = cascade.judge(
-        ladder(STRONG), THREAT, REGION, model, inputs, labels, bound=0.7, alpha=0.05, seed=3
+        ladder(STRONG),
+        THREAT,
+        REGION,
+        model,
+        inputs,
+        labels,
+        bound=0.7,
+        alpha=0.05,
+        seed=3,
+        batch_size=100,
     )
     assert answer.passes is passes
     assert answer.seen < 200
@@ -136,7 +145,16 @@ def test_gate_mode_gives_report_modes_verdict_from_fewer_samples(
 def test_gate_mode_attacks_nothing_for_a_bound_out_of_reach() -> None:
     model = Brightness()
     answer = cascade.judge(
-        ladder(STRONG), THREAT, REGION, model, INPUTS, LABELS, bound=1.0, alpha=0.05, seed=3
+        ladder(STRONG),
+        THREAT,
+        REGION,
+        model,
+        INPUTS,
+        LABELS,
+        bound=1.0,
+        alpha=0.05,
+        seed=3,
+        batch_size=4,
     )
     assert answer.passes is False
     assert model.asked == 0
@@ -159,6 +177,7 @@ def test_gate_mode_asks_nothing_twice_of_what_is_proven() -> None:
             bound=0.8,
             alpha=0.05,
             seed=3,
+            batch_size=100,
             certified=proven,
         )
         assert answer.passes is True
@@ -166,13 +185,29 @@ def test_gate_mode_asks_nothing_twice_of_what_is_proven() -> None:
     assert asked[True] < asked[False] / 3
 
 
-@pytest.mark.parametrize("share", [0.0, 0.1, 0.9, 1.0])
-def test_parts_hold_equally_many_that_are_not_proven(share: float) -> None:
-    generator = torch.Generator().manual_seed(0)
-    order = torch.randperm(1000, generator=generator)
-    proven = torch.rand(1000, generator=generator) < share
-    parts = cascade._parts(order, proven)
-    assert torch.equal(torch.cat(parts), order)
-    costly = [int((~proven[part]).sum()) for part in parts]
-    assert all(count == cascade.JUDGED_AT_ONCE for count in costly[:-1])
-    assert costly[-1] <= cascade.JUDGED_AT_ONCE
+def test_gate_mode_attacks_neither_what_is_wrong_nor_what_is_proven() -> None:
+    """600 images: 60 are wrong as they are, 480 proven; only the other 60 can change the answer."""
+    values = torch.full((600,), 0.7)
+    values[:60], values[60:120] = 0.4, 0.55
+    inputs = torch.cat([images(value) for value in values.tolist()])
+    labels, proven = torch.ones(600, dtype=torch.long), torch.arange(600) >= 120
+    seen = {}
+    for bound in (0.7, 0.75, 0.8, 0.9):
+        answer = cascade.judge(
+            ladder(STRONG),
+            THREAT,
+            REGION,
+            Brightness(),
+            inputs,
+            labels,
+            bound=bound,
+            alpha=1e-9,
+            seed=3,
+            batch_size=100,
+            certified=proven,
+        )
+        assert answer.passes is (statistics.wilson(480, 600).lower >= bound)
+        seen[bound] = answer.seen
+    assert seen[0.7] == seen[0.75] == 0  # what is proven is enough
+    assert 0 < seen[0.8] <= 60
+    assert seen[0.9] == 0  # 540 are not enough, whatever stands
