@@ -96,7 +96,7 @@ def harden(
 def measure(
     model: Model,
     risk: Annotated[
-        str, typer.Argument(metavar="RISK", help="As evaluation.risks names it: extraction.")
+        str, typer.Argument(metavar="RISK", help="As evaluation.risks names it, or fairness.")
     ],
     json: Json = False,
 ) -> None:
@@ -361,6 +361,8 @@ def _print_measured(found: Measured) -> None:
         interval = f"{seen.lower:.3g} to {seen.upper:.3g}"
         table.add_row(name, f"{seen.value:.4g}", interval, f"{seen.samples:,}")
     console.print(table)
+    for remark in found.remarks:
+        console.print(remark, highlight=False)
     if found.findings:
         _print_findings(console, found.findings)
 

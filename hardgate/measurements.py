@@ -32,7 +32,8 @@ name                                   meaning
 ``corruption/relative_mce``            the same of what each corruption adds to the clean error
 ``shift/<label>/<metric>``             under one natural shift of a table, see :data:`ShiftMetric`
 ``shift/worst/<metric>``               the shift whose interval reaches lowest, whole
-``fairness/<column>/<situation>/...``  a :data:`Difference` between groups, or one group's rate
+``fairness/<column>/<situation>/...``  a :data:`Difference` between groups, or one group's rate;
+                                       columns taken together are ``SEX x AGE``
 ``explanation/<property>``             see :data:`Property`
 ``price/standard/<what>``              the same architecture without defence, see :data:`Price`
 ``sequential/<attack>/reaches/<b>``    1 when a sequential test is sure of the bound ``b`` (exact)
@@ -74,8 +75,10 @@ Sign = Literal[
 ]
 ShiftMetric = Literal["accuracy", "auc"]
 Situation = Literal["clean", "under_attack"]
-Difference = Literal["demographic_parity", "equalized_odds"]
-GroupRate = Literal["accuracy", "selection_rate", "true_positive_rate", "false_positive_rate"]
+Difference = Literal["demographic_parity", "equalized_odds", "accuracy", "calibration"]
+GroupRate = Literal[
+    "accuracy", "selection_rate", "true_positive_rate", "false_positive_rate", "calibration_gap"
+]
 Property = Literal[
     "additivity_error",  # largest gap between summed attributions and score, in the score's spread
     "additivity_error_mean",  # the same gap, mean over samples

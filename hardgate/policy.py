@@ -24,6 +24,8 @@ from hardgate.params_file import meant
 from hardgate.probes import Evaluation
 from hardgate.records import InputSpec, TableInput
 
+SECTIONS = frozenset({"fairness"})  # measured by a section of its own, which is looked at below
+
 
 def check(policy: Policy, section: Evaluation, spec: InputSpec) -> None:
     """Refuse a gate whose measurement nobody is going to make.
@@ -40,7 +42,7 @@ def check(policy: Policy, section: Evaluation, spec: InputSpec) -> None:
     for at, gate in enumerate(policy):
         place = f"promotion.gates.{at}"
         risk = getattr(gate, "risk", None)
-        if risk is not None:
+        if risk is not None and risk not in SECTIONS:
             _among(
                 [each.name for each in section.risks], risk, f"{place}.kind", "evaluation.risks has"
             )
@@ -92,10 +94,10 @@ def _shifted(section: Evaluation, spec: InputSpec, gate: ShiftGate, place: str) 
 
 
 def _compared(section: Evaluation, spec: InputSpec) -> list[str]:
-    """List the columns whose groups evaluation compares."""
+    """List the columns and intersections whose groups evaluation compares."""
     if section.fairness is None or not isinstance(spec, TableInput):
         return []
-    return [column.name for column in spec.columns if column.sensitive]
+    return list(section.fairness.compared(spec))
 
 
 def _among(known: Sequence[str], asked: str, key: str, there: str) -> None:

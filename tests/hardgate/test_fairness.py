@@ -10,7 +10,7 @@ from fairlearn.metrics import (
 )
 from pydantic import ValidationError
 
-from hardgate import fairness
+from hardgate import fairness, groups
 from hardgate.errors import ContractError, ParamsError
 from hardgate.fairness import Fairness
 from hardgate.records import Column, TableInput
@@ -156,8 +156,9 @@ def test_several_classes_ask_about_the_positive_one_and_count_all_mistakes():
 
 def test_a_missing_number_is_a_group_of_its_own():
     ages = np.array([29, 30, 44.5, 45, np.nan], np.float32)
-    groups = fairness.group(SPEC.columns[2], ages, (30, 45))
-    assert list(groups) == ["below 30", "30 to 45", "30 to 45", "45 and above", "missing"]
+    inputs = np.stack([ages, ages, ages], axis=1)
+    named = groups.of(SPEC, inputs, ["AGE"], {"AGE": (30, 45)})
+    assert list(named) == ["below 30", "30 to 45", "30 to 45", "45 and above", "missing"]
 
 
 @pytest.mark.parametrize(
@@ -165,8 +166,8 @@ def test_a_missing_number_is_a_group_of_its_own():
     [
         ({"positive": "defualt"}, "'defualt' is no class"),
         ({"bins": {}}, r"need edges: \['AGE'\]"),
-        ({"bins": {"AGE": (30,), "LIMIT": (1,)}}, r"\['LIMIT'\] are no sensitive columns"),
-        ({"bins": {"AGE": (30,), "SEX": (1,)}}, r"\['SEX'\] are no sensitive columns"),
+        ({"bins": {"AGE": (30,), "LIMIT": (1,)}}, r"\['LIMIT'\] are no columns of numbers"),
+        ({"bins": {"AGE": (30,), "SEX": (1,)}}, r"\['SEX'\] are no columns of numbers"),
     ],
 )
 def test_a_section_that_does_not_fit_the_table_is_refused(changes, found):
