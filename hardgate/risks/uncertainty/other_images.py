@@ -65,8 +65,7 @@ def _photographs(count: int, spec: ImageInput, generator: np.random.Generator) -
 
     channels, height, width = spec.shape
     photographs = [
-        torch.from_numpy(photo).permute(2, 0, 1).float() / 255
-        for photo in load_sample_images().images
+        torch.tensor(photo).permute(2, 0, 1).float() / 255 for photo in load_sample_images().images
     ]
     crops = []
     for _ in range(count):

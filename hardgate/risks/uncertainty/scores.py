@@ -101,14 +101,14 @@ class Mahalanobis(Record):
         from sklearn.covariance import ledoit_wolf
 
         points = seen.of(self.space).double()
-        present = torch.unique(labels)  # type: ignore[no-untyped-call]
+        present = torch.unique(labels)
         means = torch.stack([points[labels == one].mean(0) for one in present])
         around = points - means[torch.searchsorted(present, labels)]
         covariance, _ = ledoit_wolf(around.numpy(), assume_centered=True)
         values, vectors = torch.linalg.eigh(torch.from_numpy(covariance))
         least = values.amax().item() * torch.finfo(torch.float32).eps or 1.0  # all alike: no scale
         whitening = vectors / values.clamp(min=least).sqrt()
-        return {"means": means, "whitening": whitening}
+        return {"means": means, "whitening": whitening.contiguous()}
 
     def score(self, state: State, seen: Seen) -> Tensor:
         """Score inputs, shape ``(n,)``."""
