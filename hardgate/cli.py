@@ -417,7 +417,10 @@ def _print_comparison(found: Comparison, page: Path) -> None:
 
     console = Console(width=None if sys.stdout.isatty() else 120)
     table = Table(box=box.SIMPLE, pad_edge=False)
-    numbers = (f"clean {found.metric}", "attacked", "proven", "training", "passes", "answer")
+    numbers = (
+        *(f"clean {found.metric}", "attacked", "proven", "unequal"),
+        *("training", "passes", "answer"),
+    )
     table.add_column("")
     table.add_column("candidate", overflow="fold")
     for heading in numbers:
@@ -431,6 +434,7 @@ def _print_comparison(found: Comparison, page: Path) -> None:
             f"{row.clean.value:.3f}",
             f"{row.robust.value:.3f}",
             f"{row.certified.value:.3f}" if row.certified else "-",
+            f"{row.unequal.value:.3f}" if row.unequal else "-",
             f"{row.seconds:.1f} s",
             str(row.passes),
             f"{row.microseconds:.3g} us",

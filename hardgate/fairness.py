@@ -147,6 +147,19 @@ def measure(
     return measured
 
 
+def widest(measured: Mapping[str, Measurement]) -> Measurement | None:
+    """Give the largest difference in who is selected on clean inputs, or nothing if none is known.
+
+    One number for a whole model, by which candidates are compared.
+    """
+    found = [
+        seen
+        for name, seen in measured.items()
+        if name.startswith("fairness/") and name.endswith("/clean/demographic_parity_difference")
+    ]
+    return max(found, key=lambda seen: seen.value, default=None)
+
+
 def _count(
     grouped: Groups, labels: Labels, predictions: Labels, positive: int
 ) -> NDArray[np.int64]:

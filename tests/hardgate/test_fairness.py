@@ -284,6 +284,14 @@ def test_its_twin_that_treats_all_alike_passes(seed):
     assert refused(lambda woman, old: torch.zeros_like(woman), seed) == set()
 
 
+def test_the_widest_difference_is_that_of_who_is_selected_on_clean_inputs():
+    inputs, labels, predictions = people()
+    measured = measure(inputs, labels, predictions, params=TOGETHER)
+    widest = fairness.widest(measured)
+    assert widest == measured["fairness/SEX x AGE/clean/demographic_parity_difference"]
+    assert fairness.widest({}) is None
+
+
 def test_calibration_under_attack_cannot_be_asked():
     with pytest.raises(ValidationError, match="asked of clean inputs"):
         FairnessGate.model_validate(
