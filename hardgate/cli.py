@@ -96,7 +96,7 @@ def harden(
 def measure(
     model: Model,
     risk: Annotated[
-        str, typer.Argument(metavar="RISK", help="As evaluation.risks names it: extraction.")
+        str, typer.Argument(metavar="RISK", help="As evaluation.risks names it, or fairness.")
     ],
     json: Json = False,
 ) -> None:
@@ -361,6 +361,8 @@ def _print_measured(found: Measured) -> None:
         interval = f"{seen.lower:.3g} to {seen.upper:.3g}"
         table.add_row(name, f"{seen.value:.4g}", interval, f"{seen.samples:,}")
     console.print(table)
+    for remark in found.remarks:
+        console.print(remark, highlight=False)
     if found.findings:
         _print_findings(console, found.findings)
 
@@ -415,7 +417,10 @@ def _print_comparison(found: Comparison, page: Path) -> None:
 
     console = Console(width=None if sys.stdout.isatty() else 120)
     table = Table(box=box.SIMPLE, pad_edge=False)
-    numbers = (f"clean {found.metric}", "attacked", "proven", "training", "passes", "answer")
+    numbers = (
+        *(f"clean {found.metric}", "attacked", "proven", "unequal"),
+        *("training", "passes", "answer"),
+    )
     table.add_column("")
     table.add_column("candidate", overflow="fold")
     for heading in numbers:
@@ -429,6 +434,7 @@ def _print_comparison(found: Comparison, page: Path) -> None:
             f"{row.clean.value:.3f}",
             f"{row.robust.value:.3f}",
             f"{row.certified.value:.3f}" if row.certified else "-",
+            f"{row.unequal.value:.3f}" if row.unequal else "-",
             f"{row.seconds:.1f} s",
             str(row.passes),
             f"{row.microseconds:.3g} us",

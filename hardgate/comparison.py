@@ -77,6 +77,7 @@ class Compared(Record):
     clean: Measurement
     robust: Measurement  # worst case over all attacks
     certified: Measurement | None  # accuracy, whatever the metric
+    unequal: Measurement | None = None  # widest difference between groups in who is selected
     findings: tuple[Finding, ...] = Field(min_length=1)  # as if there were no champion
 
     @property
@@ -91,9 +92,14 @@ class Compared(Record):
 
     @property
     def merits(self) -> tuple[float, ...]:
-        """What is compared; more is better. Nothing proven counts as zero."""
+        """What is compared; more is better.
+
+        Nothing proven counts as zero; groups that nobody compared, as far apart as can be.
+        """
         proven = self.certified.value if self.certified else 0.0
-        return (self.clean.value, self.robust.value, proven, -self.seconds, -self.microseconds)
+        unequal = self.unequal.value if self.unequal else 1.0
+        costs = (unequal, self.seconds, self.microseconds)
+        return (self.clean.value, self.robust.value, proven, *(-cost for cost in costs))
 
 
 class Failed(Record):

@@ -1,11 +1,17 @@
 """Whether groups of people are treated alike, on clean inputs and under attack.
 
 Rates per group come from Fairlearn's ``MetricFrame`` (Weerts et al. 2023, "Fairlearn: assessing
-and improving fairness of AI systems"). Two differences between groups are judged: demographic
-parity, the spread of selection rates (Dwork et al. 2012), and equalized odds, the larger spread of
-true and false positive rates (Hardt, Price and Srebro 2016). Fairlearn's own intervals fit its
-model once per resample, a third of a second each; resampling the counts of (group, truth,
-prediction) gives the same intervals in milliseconds, for equalized odds too.
+and improving fairness of AI systems"). Four differences between groups are judged: demographic
+parity, the spread of selection rates (Dwork et al. 2012); equalized odds, the larger spread of
+true and false positive rates (Hardt, Price and Srebro 2016); accuracy, which under attack is the
+spread of robust accuracy (Xu et al. 2021, "To be robust or to be fair"); and calibration, the
+spread of what the model expects of a group less what comes (calibration in the large: Pleiss et al.
+2017, "On fairness and calibration"). A binned calibration error is always above zero, and the more
+so the smaller the group; the difference of two means is not, so it is what is compared.
+
+Fairlearn's own intervals fit its model once per resample, a third of a second each; resampling the
+counts of (group, truth, prediction, correct) gives the same intervals in milliseconds, for
+equalized odds too.
 
 A group is judged on a rate only when enough samples stand under that rate. The others are measured
 and reported as ``small_group``: noise of a handful must not decide, and must not hide either.
@@ -13,24 +19,27 @@ and reported as ``small_group``: noise of a handful must not decide, and must no
 
 from __future__ import annotations
 
-from itertools import pairwise
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, PositiveInt, model_validator
 
-from hardgate import measurements, statistics
+from hardgate import groups, measurements, statistics
 from hardgate.errors import ContractError, ParamsError
+from hardgate.groups import Groups
 from hardgate.measurements import Difference, GroupRate, Situation
-from hardgate.records import Column, ColumnType, Measurement, Record, TableInput
+from hardgate.params_file import meant
+from hardgate.records import Measurement, Record, TableInput
 from hardgate.statistics import Statistic
 
 if TYPE_CHECKING:
     import pandas as pd
 
+KEY = "evaluation.fairness"
 Labels = NDArray[np.int64]
-Groups = NDArray[np.str_]
+Probabilities = NDArray[np.floating]
 
 
 class Fairness(Record):
@@ -38,17 +47,22 @@ class Fairness(Record):
 
     ``bins`` gives the inner edges that group each sensitive column of numbers: ``AGE: [30, 45]``
     makes "below 30", "30 to 45" (45 excluded) and "45 and above". Categories group themselves.
+    ``intersections`` names columns that are also taken together.
     """
 
     positive: str  # the class whose prediction changes a life, as the dataset names it
     min_group: PositiveInt  # a rate over fewer samples is reported, not judged
     bins: dict[str, tuple[float, ...]] = Field(default_factory=dict)
+    intersections: tuple[tuple[str, ...], ...] = ()
 
     @model_validator(mode="after")
-    def _bins_are_ordered(self) -> Self:
-        for column, edges in self.bins.items():
-            if not edges or any(left >= right for left, right in pairwise(edges)):
-                raise ValueError(f"bins.{column}: {list(edges)} must rise, with one edge at least")
+    def _bins_and_intersections_are_sound(self) -> Self:
+        groups.ordered(self.bins)
+        for columns in self.intersections:
+            if len(columns) < 2 or len(set(columns)) < len(columns):
+                raise ValueError(f"intersections: {list(columns)} must be two columns or more")
+        if len({frozenset(columns) for columns in self.intersections}) < len(self.intersections):
+            raise ValueError("intersections: the same columns are named twice")
         return self
 
     def check(self, spec: TableInput) -> None:
@@ -57,25 +71,26 @@ class Fairness(Record):
         Raises
         ------
         ParamsError
-            If ``positive`` is no class, a sensitive column of numbers has no bins, or bins are
-            given to a column that needs none.
+            If ``positive`` is no class, a column of an intersection is not sensitive, a sensitive
+            column of numbers has no bins, or bins are given to a column that needs none.
         """
         if self.positive not in spec.classes:
             raise ParamsError(
                 f"fairness.positive: {self.positive!r} is no class; one of {list(spec.classes)}"
             )
-        needed = {
-            column.name
-            for column in spec.columns
-            if column.sensitive and column.type is not ColumnType.CATEGORICAL
-        }
-        if missing := sorted(needed - self.bins.keys()):
-            raise ParamsError(f"fairness.bins: sensitive columns of numbers need edges: {missing}")
-        if unneeded := sorted(self.bins.keys() - needed):
-            raise ParamsError(
-                f"fairness.bins: {unneeded} are no sensitive columns of numbers; take them out, "
-                "or mark them sensitive in the dataset"
-            )
+        sensitive = [column.name for column in spec.columns if column.sensitive]
+        for name in (name for columns in self.intersections for name in columns):
+            if name not in sensitive:
+                raise ParamsError(
+                    f"fairness.intersections: {name!r} is no sensitive column; one of "
+                    f"{sensitive}{meant(name, sensitive)}"
+                )
+        groups.check(spec, sensitive, self.bins, key="fairness")
+
+    def compared(self, spec: TableInput) -> dict[str, tuple[str, ...]]:
+        """List what is compared by its name: each sensitive column, then the intersections."""
+        single = [(column.name,) for column in spec.columns if column.sensitive]
+        return {groups.label(columns): columns for columns in (*single, *self.intersections)}
 
 
 def measure(
@@ -87,8 +102,9 @@ def measure(
     predictions: Labels,
     situation: Situation,
     seed: int,
+    probabilities: Probabilities | None = None,
 ) -> dict[str, Measurement]:
-    """Measure differences and group rates for every sensitive column.
+    """Measure differences and group rates for every sensitive column and intersection.
 
     Parameters
     ----------
@@ -96,6 +112,9 @@ def measure(
         Clean inputs, shape ``(n, columns)``: who somebody is does not change under attack.
     labels, predictions
         Class indices, shape ``(n,)``; under attack, predictions are of the adversarial inputs.
+    probabilities
+        Shape ``(n, k)``, for calibration. An attack moves every probability away from its label, so
+        there is none to give under attack.
 
     Returns
     -------
@@ -110,54 +129,57 @@ def measure(
         )
     positive = spec.classes.index(params.positive)
     measured: dict[str, Measurement] = {}
-    for index, column in enumerate(spec.columns):
-        if column.sensitive:
-            groups = group(column, inputs[:, index], params.bins.get(column.name, ()))
-            counts = _count(groups, labels == positive, predictions == positive)
-            for difference, found in _differences(counts, params.min_group, seed).items():
-                measured[measurements.difference(column.name, situation, difference)] = found
-            for (name, rate), (found, small) in _rates(
-                groups, labels, predictions, positive, params.min_group
-            ).items():
-                full = measurements.group_rate(column.name, situation, name, rate, small=small)
-                measured[full] = found
+    for label, columns in params.compared(spec).items():
+        grouped = groups.of(spec, inputs, columns, params.bins)
+        counts = _count(grouped, labels, predictions, positive)
+        differences = _differences(counts, params.min_group, seed)
+        rates = _rates(grouped, labels, predictions, positive, params.min_group)
+        if probabilities is not None:
+            surprise = probabilities[:, positive].astype(float) - (labels == positive)
+            gaps, spread = _calibration(grouped, surprise, params.min_group, seed)
+            differences |= spread
+            rates |= gaps
+        for difference, found in differences.items():
+            measured[measurements.difference(label, situation, difference)] = found
+        for (name, rate), (found, small) in rates.items():
+            full = measurements.group_rate(label, situation, name, rate, small=small)
+            measured[full] = found
     return measured
 
 
-def group(column: Column, values: NDArray[np.float32], edges: tuple[float, ...]) -> Groups:
-    """Name the group of each value; a missing one is a group too."""
-    named: Groups = np.array(group_names(column, edges))
-    if column.type is ColumnType.CATEGORICAL:
-        return named.take(values.astype(int))  # a missing one has the code -1
-    return named.take(np.where(np.isnan(values), -1, np.digitize(values, edges)))
+def widest(measured: Mapping[str, Measurement]) -> Measurement | None:
+    """Give the largest difference in who is selected on clean inputs, or nothing if none is known.
 
-
-def group_names(column: Column, edges: tuple[float, ...]) -> tuple[str, ...]:
-    """Name the groups of a column in their own order, the missing last."""
-    if column.type is ColumnType.CATEGORICAL:
-        return (*column.categories, "missing")
-    between = [f"{low:g} to {high:g}" for low, high in pairwise(edges)]
-    return (f"below {edges[0]:g}", *between, f"{edges[-1]:g} and above", "missing")
+    One number for a whole model, by which candidates are compared.
+    """
+    found = [
+        seen
+        for name, seen in measured.items()
+        if name.startswith("fairness/") and name.endswith("/clean/demographic_parity_difference")
+    ]
+    return max(found, key=lambda seen: seen.value, default=None)
 
 
 def _count(
-    groups: Groups, truth: NDArray[np.bool_], predicted: NDArray[np.bool_]
+    grouped: Groups, labels: Labels, predictions: Labels, positive: int
 ) -> NDArray[np.int64]:
-    """Count samples by (group, truth, prediction), shape ``(groups, 2, 2)``."""
-    names, index = np.unique(groups, return_inverse=True)
-    cells = np.bincount(index * 4 + truth * 2 + predicted, minlength=len(names) * 4)
-    return cells.reshape(-1, 2, 2)
+    """Count samples by (group, truth, prediction, correct), shape ``(groups, 2, 2, 2)``."""
+    names, index = np.unique(grouped, return_inverse=True)
+    truth, predicted = labels == positive, predictions == positive
+    cell = index * 8 + truth * 4 + predicted * 2 + (labels == predictions)
+    return np.bincount(cell, minlength=len(names) * 8).reshape(-1, 2, 2, 2)
 
 
 def _differences(counts: NDArray[np.int64], floor: int, seed: int) -> dict[Difference, Measurement]:
     """Measure the differences that at least two groups have samples enough for."""
-    large = counts.sum(axis=(1, 2)) >= floor
-    enough = counts.sum(axis=2) >= floor  # by (group, truth)
+    large = counts.sum(axis=(1, 2, 3)) >= floor
+    enough = counts.sum(axis=(2, 3)) >= floor  # by (group, truth)
     asked: dict[Difference, tuple[NDArray[np.bool_], Statistic]] = {
         "demographic_parity": (
             large,
             lambda cells: _spread(_selection_rate(cells), large[large]),
         ),
+        "accuracy": (large, lambda cells: _spread(_accuracy(cells), large[large])),
     }
     if (enough.sum(axis=0) >= 2).all():
         some = enough.any(axis=1)
@@ -176,7 +198,7 @@ def _differences(counts: NDArray[np.int64], floor: int, seed: int) -> dict[Diffe
 
 
 def _bootstrap(counts: NDArray[np.int64], statistic: Statistic, seed: int) -> Measurement:
-    """Resample the counts; ``statistic`` takes frequencies of shape ``(..., groups, 2, 2)``."""
+    """Resample the counts; ``statistic`` takes frequencies of shape ``(..., groups, 2, 2, 2)``."""
     return statistics.bootstrap_means(
         np.eye(counts.size),
         {"difference": lambda means: statistic(means.reshape(*means.shape[:-1], *counts.shape))},
@@ -186,12 +208,18 @@ def _bootstrap(counts: NDArray[np.int64], statistic: Statistic, seed: int) -> Me
 
 
 def _selection_rate(cells: NDArray[np.float64]) -> NDArray[np.float64]:
-    rate: NDArray[np.float64] = cells[..., 1].sum(axis=-1) / cells.sum(axis=(-2, -1))
+    rate: NDArray[np.float64] = cells[..., 1, :].sum(axis=(-2, -1)) / cells.sum(axis=(-3, -2, -1))
+    return rate
+
+
+def _accuracy(cells: NDArray[np.float64]) -> NDArray[np.float64]:
+    rate: NDArray[np.float64] = cells[..., 1].sum(axis=(-2, -1)) / cells.sum(axis=(-3, -2, -1))
     return rate
 
 
 def _positive_rate(cells: NDArray[np.float64], *, truth: int) -> NDArray[np.float64]:
-    rate: NDArray[np.float64] = cells[..., truth, 1] / cells[..., truth, :].sum(axis=-1)
+    of_truth = cells[..., truth, :, :].sum(axis=-1)
+    rate: NDArray[np.float64] = of_truth[..., 1] / of_truth.sum(axis=-1)
     return rate
 
 
@@ -200,11 +228,46 @@ def _spread(rates: NDArray[np.float64], judged: NDArray[np.bool_]) -> NDArray[np
     return spread
 
 
+def _calibration(
+    grouped: Groups, surprise: NDArray[np.float64], floor: int, seed: int
+) -> tuple[dict[tuple[str, GroupRate], tuple[Measurement, bool]], Mapping[Difference, Measurement]]:
+    """Measure how much more than what comes is expected of each group, and the spread of that.
+
+    ``surprise`` is probability less truth, shape ``(n,)``.
+    """
+    names, index, sizes = np.unique(grouped, return_inverse=True, return_counts=True)
+    member = np.eye(len(names))[index]
+    large = sizes >= floor
+
+    def gap(means: NDArray[np.float64]) -> NDArray[np.float64]:
+        expected, share = np.split(means, 2, axis=-1)
+        return expected / share
+
+    asked: dict[str, Statistic] = {
+        f"group {at}": lambda means, at=at: gap(means)[..., at]  # type: ignore[misc]
+        for at in range(len(names))
+    }
+    if large.sum() >= 2:
+        asked["spread"] = lambda means: _spread(gap(means), large)
+    columns = np.hstack([member * surprise[:, None], member])
+    found = statistics.bootstrap_means(columns, asked, seed=seed)
+
+    def standing(name: str, samples: int) -> Measurement:
+        return found[name].model_copy(update={"samples": int(samples)})
+
+    gaps: dict[tuple[str, GroupRate], tuple[Measurement, bool]] = {
+        (str(name), "calibration_gap"): (standing(f"group {at}", sizes[at]), not large[at])
+        for at, name in enumerate(names)
+    }
+    spread = {"calibration": standing("spread", sizes[large].sum())} if "spread" in found else {}
+    return gaps, spread  # type: ignore[return-value]
+
+
 def _rates(
-    groups: Groups, labels: Labels, predictions: Labels, positive: int, floor: int
+    grouped: Groups, labels: Labels, predictions: Labels, positive: int, floor: int
 ) -> dict[tuple[str, GroupRate], tuple[Measurement, bool]]:
     """Measure each group's rates, and whether too few samples stand under them."""
-    table = _frame(groups, labels, predictions, positive)
+    table = _frame(grouped, labels, predictions, positive)
     under: dict[GroupRate, str] = {
         "accuracy": "samples",
         "selection_rate": "samples",
@@ -220,7 +283,7 @@ def _rates(
     return measured
 
 
-def _frame(groups: Groups, labels: Labels, predictions: Labels, positive: int) -> pd.DataFrame:
+def _frame(grouped: Groups, labels: Labels, predictions: Labels, positive: int) -> pd.DataFrame:
     """Tabulate rates and how many samples stand under them, one row per group."""
     from fairlearn import metrics
 
@@ -236,11 +299,11 @@ def _frame(groups: Groups, labels: Labels, predictions: Labels, positive: int) -
         },
         y_true=truth,
         y_pred=predicted,
-        sensitive_features=groups,
+        sensitive_features=grouped,
     ).by_group
     correct = (labels == predictions).astype(int)
     rates["accuracy"] = metrics.MetricFrame(  # of all classes, not only of the positive one
-        metrics=metrics.mean_prediction, y_true=correct, y_pred=correct, sensitive_features=groups
+        metrics=metrics.mean_prediction, y_true=correct, y_pred=correct, sensitive_features=grouped
     ).by_group
     table: pd.DataFrame = rates
     return table

@@ -32,7 +32,8 @@ name                                   meaning
 ``corruption/relative_mce``            the same of what each corruption adds to the clean error
 ``shift/<label>/<metric>``             under one natural shift of a table, see :data:`ShiftMetric`
 ``shift/worst/<metric>``               the shift whose interval reaches lowest, whole
-``fairness/<column>/<situation>/...``  a :data:`Difference` between groups, or one group's rate
+``fairness/<column>/<situation>/...``  a :data:`Difference` between groups, or one group's rate;
+                                       columns taken together are ``SEX x AGE``
 ``explanation/<property>``             see :data:`Property`
 ``price/standard/<what>``              the same architecture without defence, see :data:`Price`
 ``sequential/<attack>/reaches/<b>``    1 when a sequential test is sure of the bound ``b`` (exact)
@@ -43,6 +44,13 @@ name                                   meaning
                                        agrees with the model, see :data:`Returned`
 ``extraction/<outputs>/<n>/gain``      the same, less that of a copy made from the true labels of
                                        the same inputs without asking
+``uncertainty/calibration/<c>/ece``    calibration error of one class's own probability
+``uncertainty/calibration/...``        its mean over classes
+``uncertainty/selective/<share>/...``  accuracy when only the surest share of inputs is answered
+``uncertainty/selective/aurc``         area under the risk-coverage curve, the mean risk over shares
+``uncertainty/ood/<score>/<kind>/...`` AUROC of telling test inputs from others of a kind, or the
+                                       share of them that is let in
+``uncertainty/ood/<score>/worst/...``  the kind whose interval reaches lowest, whole
 ``registry/versions_before``           versions of the model registered before this one (exact)
 ``champion/exists``                    1 when the registry names a champion, else 0 (exact)
 ``champion/<metric>``                  the champion's own, on the same test split
@@ -75,8 +83,10 @@ Sign = Literal[
 ]
 ShiftMetric = Literal["accuracy", "auc"]
 Situation = Literal["clean", "under_attack"]
-Difference = Literal["demographic_parity", "equalized_odds"]
-GroupRate = Literal["accuracy", "selection_rate", "true_positive_rate", "false_positive_rate"]
+Difference = Literal["demographic_parity", "equalized_odds", "accuracy", "calibration"]
+GroupRate = Literal[
+    "accuracy", "selection_rate", "true_positive_rate", "false_positive_rate", "calibration_gap"
+]
 Property = Literal[
     "additivity_error",  # largest gap between summed attributions and score, in the score's spread
     "additivity_error_mean",  # the same gap, mean over samples
@@ -104,6 +114,8 @@ TRANSFER_BEATS_WHITE_BOX = "transfer/beats_white_box"
 CORRUPTION_ERROR_RATIO = "corruption/error_ratio"
 VERSIONS_BEFORE = "registry/versions_before"
 CHAMPION_EXISTS = "champion/exists"
+CLASSWISE_CALIBRATION = "uncertainty/calibration/classwise_ece"
+RISK_COVERAGE_AREA = "uncertainty/selective/aurc"
 REGRESSION_INPUTS = "regression/inputs"
 REGRESSION_SET_ASIDE = "regression/set_aside"
 
@@ -214,6 +226,26 @@ def fidelity(outputs: Returned, queries: int) -> str:
 def extraction_gain(outputs: Returned, queries: int) -> str:
     """Name what so many answers add to a copy that could be made without any."""
     return f"extraction/{outputs}/{queries}/gain"
+
+
+def class_calibration(name: str) -> str:
+    """Name the calibration error of one class."""
+    return f"uncertainty/calibration/{word(name)}/ece"
+
+
+def selective_accuracy(coverage: float) -> str:
+    """Name the accuracy on the surest share of inputs."""
+    return f"uncertainty/selective/{coverage:g}/accuracy"
+
+
+def told_apart(score: str, kind: str) -> str:
+    """Name how well a score tells other inputs of a kind apart; ``worst`` is the hardest kind."""
+    return f"uncertainty/ood/{word(score)}/{word(kind)}/auroc"
+
+
+def accepted(score: str, kind: str) -> str:
+    """Name the share of inputs of a kind that a score's line lets in."""
+    return f"uncertainty/ood/{word(score)}/{word(kind)}/accepted"
 
 
 def price(what: Price) -> str:

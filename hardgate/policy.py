@@ -15,14 +15,19 @@ from hardgate.gates.certified import CertifiedGate
 from hardgate.gates.corruption import CorruptionGate
 from hardgate.gates.corruption_error import CorruptionErrorGate
 from hardgate.gates.fairness import FairnessGate
+from hardgate.gates.out_of_distribution import OutOfDistributionGate
 from hardgate.gates.robust_accuracy import RobustAccuracyGate
 from hardgate.gates.robust_auc import RobustAucGate
 from hardgate.gates.robust_sequential import RobustSequentialGate
+from hardgate.gates.selective import SelectiveGate
 from hardgate.gates.shift import ShiftGate
 from hardgate.measurements import WORST_CASE
 from hardgate.params_file import meant
 from hardgate.probes import Evaluation
 from hardgate.records import InputSpec, TableInput
+from hardgate.risks import Uncertainty
+
+SECTIONS = frozenset({"fairness"})  # measured by a section of its own, which is looked at below
 
 
 def check(policy: Policy, section: Evaluation, spec: InputSpec) -> None:
@@ -40,7 +45,7 @@ def check(policy: Policy, section: Evaluation, spec: InputSpec) -> None:
     for at, gate in enumerate(policy):
         place = f"promotion.gates.{at}"
         risk = getattr(gate, "risk", None)
-        if risk is not None:
+        if risk is not None and risk not in SECTIONS:
             _among(
                 [each.name for each in section.risks], risk, f"{place}.kind", "evaluation.risks has"
             )
@@ -64,6 +69,8 @@ def check(policy: Policy, section: Evaluation, spec: InputSpec) -> None:
                     f"{place}.kind = {gate.kind!r}: evaluation measures no corruptions; for images "
                     "add evaluation.corruptions, for a table remove the gate"
                 )
+            case SelectiveGate() | OutOfDistributionGate():
+                _uncertain(section, gate, place)
             case ShiftGate():
                 _shifted(section, spec, gate, place)
 
@@ -76,6 +83,18 @@ def _judges(section: Evaluation, gate: RobustSequentialGate, place: str) -> None
             f"{place} asks for {gate.attack} at bound {gate.bound:g} and alpha {gate.alpha:g}; "
             "give evaluation.sequential the same attack, bound and alpha"
         )
+
+
+def _uncertain(
+    section: Evaluation, gate: SelectiveGate | OutOfDistributionGate, place: str
+) -> None:
+    for risk in section.risks:
+        if isinstance(risk, Uncertainty) and isinstance(gate, SelectiveGate):
+            known = [f"{coverage:g}" for coverage in risk.coverages]
+            _among(known, f"{gate.coverage:g}", f"{place}.coverage", "uncertainty has coverages")
+        elif isinstance(risk, Uncertainty) and isinstance(gate, OutOfDistributionGate):
+            known = [score.label for score in risk.scores]
+            _among(known, gate.score, f"{place}.score", "uncertainty has scores")
 
 
 def _shifted(section: Evaluation, spec: InputSpec, gate: ShiftGate, place: str) -> None:
@@ -92,10 +111,10 @@ def _shifted(section: Evaluation, spec: InputSpec, gate: ShiftGate, place: str) 
 
 
 def _compared(section: Evaluation, spec: InputSpec) -> list[str]:
-    """List the columns whose groups evaluation compares."""
+    """List the columns and intersections whose groups evaluation compares."""
     if section.fairness is None or not isinstance(spec, TableInput):
         return []
-    return [column.name for column in spec.columns if column.sensitive]
+    return list(section.fairness.compared(spec))
 
 
 def _among(known: Sequence[str], asked: str, key: str, there: str) -> None:

@@ -98,6 +98,13 @@ def auc(labels: Labels, probabilities: Probabilities) -> Measurement:
     )
 
 
+def separation(belonging: NDArray[np.float64], others: NDArray[np.float64]) -> Measurement:
+    """Measure how often one score is above another: the AUC of telling the two kinds apart."""
+    labels = np.repeat([1, 0], [len(belonging), len(others)])
+    scores = np.concatenate([belonging, others])
+    return auc(labels, np.stack([-scores, scores], axis=1))
+
+
 def calibration(
     labels: Labels, probabilities: Probabilities, *, seed: int
 ) -> dict[Metric, Measurement]:

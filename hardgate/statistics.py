@@ -6,7 +6,7 @@ Efron, B. (1979), "Bootstrap methods: another look at the jackknife".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
 
 import numpy as np
@@ -89,9 +89,23 @@ def bootstrap_means(
     means = _resampled_means(columns, counts, np.random.default_rng(seed))
     with np.errstate(divide="ignore", invalid="ignore"):
         return {
-            name: _percentiles(float(statistic(mean)), statistic(means), samples)
+            name: percentiles(float(statistic(mean)), statistic(means), samples)
             for name, statistic in statistics.items()
         }
+
+
+def resamples(rows: int, *, seed: int) -> Iterator[NDArray[np.float64]]:
+    """Draw how often each row stands in each resample, block by block: shape ``(block, rows)``."""
+    return _drawn(rows, np.random.default_rng(seed))
+
+
+def _drawn(rows: int, generator: np.random.Generator) -> Iterator[NDArray[np.float64]]:
+    for first in range(0, RESAMPLES, RESAMPLES_AT_ONCE):
+        block = min(RESAMPLES_AT_ONCE, RESAMPLES - first)
+        drawn = generator.integers(0, rows, (block, rows), dtype=np.int32)
+        drawn += np.arange(block, dtype=np.int32)[:, None] * rows
+        weights = np.bincount(drawn.ravel(), minlength=block * rows).astype(float)
+        yield weights.reshape(block, rows)
 
 
 def _resampled_means(
@@ -102,16 +116,9 @@ def _resampled_means(
         samples = int(counts.sum())
         return generator.multinomial(samples, counts / samples, RESAMPLES) @ columns / samples
     sums, sizes = _blocks(columns, generator)
-    blocks = len(sizes)
-    means = np.empty((RESAMPLES, columns.shape[1]))
-    for first in range(0, RESAMPLES, RESAMPLES_AT_ONCE):
-        resamples = min(RESAMPLES_AT_ONCE, RESAMPLES - first)
-        drawn = generator.integers(0, blocks, (resamples, blocks), dtype=np.int32)
-        drawn += np.arange(resamples, dtype=np.int32)[:, None] * blocks
-        weights = np.bincount(drawn.ravel(), minlength=resamples * blocks).astype(float)
-        weights = weights.reshape(resamples, blocks)
-        means[first : first + resamples] = weights @ sums / (weights @ sizes)[:, None]
-    return means
+    return np.concatenate(
+        [weights @ sums / (weights @ sizes)[:, None] for weights in _drawn(len(sizes), generator)]
+    )
 
 
 def _blocks(
@@ -130,7 +137,7 @@ def _blocks(
     return np.add.reduceat(shuffled, edges[:-1]), np.diff(edges).astype(float)
 
 
-def _percentiles(value: float, draws: NDArray[np.float64], samples: int) -> Measurement:
+def percentiles(value: float, draws: NDArray[np.float64], samples: int) -> Measurement:
     """Turn resampled values into a percentile interval that contains ``value``."""
     draws = draws[~np.isnan(draws)]
     if len(draws) == 0:

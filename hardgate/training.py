@@ -42,6 +42,7 @@ from hardgate.monitors import Epoch, Evaluated, Monitors, Stopped
 from hardgate.optimisation import Descent, Optimiser
 from hardgate.records import InputSpec, Record
 from hardgate.region import Region
+from hardgate.reweighing import GroupWeights
 from hardgate.samples import Samples, as_floats
 from hardgate.schedules import Schedule
 
@@ -57,6 +58,7 @@ class Training(Record):
     is evaluated and kept; 0 keeps the last weights themselves. It evens out robust overfitting:
     Rebuffi et al. (2021), "Fixing data augmentation to improve adversarial robustness",
     arXiv:2103.01946. ``start`` says where the weights come from: drawn, or the champion's.
+    ``class_weights`` and ``group_weights`` say how much a sample counts; both together multiply.
     """
 
     architecture: Architecture
@@ -69,6 +71,7 @@ class Training(Record):
     warmup_epochs: NonNegativeFloat = 0.0
     averaging: float = Field(0.0, ge=0, lt=1)
     class_weights: Literal["balanced", "none"] = "none"
+    group_weights: GroupWeights | None = None
     early_stopping: EarlyStopping
     overfitting: Monitors
 
@@ -80,6 +83,8 @@ class Training(Record):
                 f"training.defense.recipe = {self.defense.recipe!r}: layers of kind {kind} cannot "
                 "be bounded; choose another architecture, or the recipe pgd"
             )
+        if self.group_weights is not None:
+            self.group_weights.check(spec)
         if self.early_stopping.score == "auc" and len(spec.classes) != 2:
             raise ParamsError(
                 f"training.early_stopping.score: auc is for two classes and there are "
@@ -188,7 +193,7 @@ class Run:
         self.averaged = averaged(self.model, self.params.averaging)
         self.descent = Descent(self.params.optimiser, self.model)
         self.starts = Starts(self.corpus.inputs) if self.params.defense.carries > 1 else None
-        self.class_weights = _class_weights(self.params, self.spec, self.corpus, self.device)
+        self.weights = _weights(self.params, self.spec, self.corpus)
         self.watched = early_stopping.choose(
             self.params.early_stopping,
             corpus=self.corpus,
@@ -308,7 +313,7 @@ class Run:
                 self.region if share == 1 else self.region.scaled(share),
                 attacks,
                 moment=Moment(passed / self.params.epochs, share),
-                class_weights=self.class_weights,
+                weights=None if self.weights is None else self.weights[index].to(self.device),
                 carried=self._carried(index, passed),
             )
         )
@@ -379,14 +384,19 @@ def _check(params: Training, spec: InputSpec, corpus: Samples, held_out: Samples
     params.check(spec)
 
 
-def _class_weights(
-    params: Training, spec: InputSpec, corpus: Samples, device: torch.device
-) -> Tensor | None:
-    """Weigh each class by how rare it is, on average 1 per sample."""
-    if params.class_weights == "none":
-        return None
-    counts = torch.bincount(corpus.labels, minlength=len(spec.classes)).clamp(min=1)
-    return (len(corpus) / (len(spec.classes) * counts)).to(device)
+def _weights(params: Training, spec: InputSpec, corpus: Samples) -> Tensor | None:
+    """Say how much each sample counts, shape ``(n,)``: by how rare its class is, and by its group.
+
+    All count the same where neither is asked for.
+    """
+    weights = None
+    if params.class_weights == "balanced":
+        counts = torch.bincount(corpus.labels, minlength=len(spec.classes)).clamp(min=1)
+        weights = (len(corpus) / (len(spec.classes) * counts))[corpus.labels]
+    if params.group_weights is None:
+        return weights
+    by_group = params.group_weights.of(spec, corpus)
+    return by_group if weights is None else weights * by_group
 
 
 def _identify(run: Run, identity: str) -> str:

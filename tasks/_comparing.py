@@ -26,6 +26,7 @@ from hardgate import (
     candidates,
     comparison,
     devices,
+    fairness,
     files,
     flips,
     gates,
@@ -319,6 +320,7 @@ def _row(one: Measured, metric: Metric, microseconds: float) -> Compared:
         clean=one.found[measurements.clean(metric)],
         robust=one.found[measurements.robust(measurements.WORST_CASE, metric)],
         certified=one.found.get(measurements.CERTIFIED_ACCURACY),
+        unequal=fairness.widest(one.found),
         findings=gates.decide(params.promotion.gates, one.found),
     )
 

@@ -1,15 +1,32 @@
-"""Measure one risk alone, of the last candidate: nothing is decided, registered or written."""
+"""Measure one risk alone, of the last candidate: nothing is decided, registered or written.
+
+Risks are the members of ``evaluation.risks``, and :data:`ELSEWHERE`: what a run measures in another
+place. To add one there, write a function that gives its measurements, and have its gates name it
+in ``risk``.
+"""
 
 from __future__ import annotations
 
-from hardgate import devices
+from collections.abc import Callable
+
+from hardgate import devices, diagnostics, probes
 from hardgate import params as settings
 from hardgate.errors import ParamsError
 from hardgate.params import Params
 from hardgate.params_file import meant
-from hardgate.records import Finding, Measurement, Record, Verdict
-from hardgate.risks import Risk
+from hardgate.records import (
+    CandidateRecord,
+    DatasetRecord,
+    Finding,
+    Measurement,
+    Record,
+    TableInput,
+    Verdict,
+)
 from tasks import _store, evaluation
+
+Found = tuple[dict[str, Measurement], tuple[str, ...]]  # measurements, and what to know of them
+Ask = Callable[[Params, DatasetRecord, CandidateRecord], Found]
 
 
 class Measured(Record):
@@ -19,6 +36,7 @@ class Measured(Record):
     risk: str
     measurements: dict[str, Measurement]
     findings: tuple[Finding, ...]
+    remarks: tuple[str, ...] = ()  # where it differs from what a whole run measures
 
     @property
     def exit_code(self) -> int:
@@ -37,28 +55,58 @@ def measure(model: str, risk: str) -> Measured:
         If there is no candidate, or its files are broken.
     """
     params = settings.load(model)
-    asked = _asked(params, risk)
     dataset, candidate = _store.dataset(model), _store.candidate(model)
-    asked.check(dataset.input, params.threat)
-    subject = evaluation.subject(params, dataset, candidate)
-    origin = evaluation.origin(params, candidate, attempt=1)
+    ask = _asked(params, dataset, risk)
     with devices.threads_for(dataset.input):
-        found = asked.measure(subject, origin)
+        found, remarks = ask(params, dataset, candidate)
     gates = [gate for gate in params.promotion.gates if getattr(gate, "risk", None) == risk]
     return Measured(
         model=model,
         risk=risk,
         measurements=found,
         findings=tuple(gate.judge(found) for gate in gates),
+        remarks=remarks,
     )
 
 
-def _asked(params: Params, named: str) -> Risk:
-    known = {risk.name: risk for risk in params.evaluation.risks}
+def _asked(params: Params, dataset: DatasetRecord, named: str) -> Ask:
+    """Give what measures a risk."""
+    elsewhere = {
+        name: ask for name, (applies, ask) in ELSEWHERE.items() if applies(params, dataset)
+    }
+    known = [*(risk.name for risk in params.evaluation.risks), *elsewhere]
     if named not in known:
         raise ParamsError(
             f"{named!r} is no risk that {params.model} measures; one of "
-            f"{', '.join(known) or 'none'}, by {params.model}.evaluation.risks"
-            f"{meant(named, list(known))}"
+            f"{', '.join(known) or 'none'}, by {params.model}.evaluation{meant(named, known)}"
         )
-    return known[named]
+    return elsewhere.get(named) or _member(named)
+
+
+def _member(named: str) -> Ask:
+    """Measure a member of ``evaluation.risks``."""
+
+    def ask(params: Params, dataset: DatasetRecord, candidate: CandidateRecord) -> Found:
+        risk = next(risk for risk in params.evaluation.risks if risk.name == named)
+        risk.check(dataset.input, params.threat)
+        subject = evaluation.subject(params, dataset, candidate)
+        return risk.measure(subject, evaluation.origin(params, candidate, attempt=1)), ()
+
+    return ask
+
+
+def _compares_groups(params: Params, dataset: DatasetRecord) -> bool:
+    return params.evaluation.fairness is not None and isinstance(dataset.input, TableInput)
+
+
+def _fairness(params: Params, dataset: DatasetRecord, candidate: CandidateRecord) -> Found:
+    """Compare groups of people; one attack stands for all."""
+    attack = diagnostics.gradient_attack(params.evaluation.attacks)
+    remark = f"under attack means {attack.name} alone; a run takes the worst of all its attacks"
+    subject = evaluation.subject(params, dataset, candidate)
+    return probes.alone(params.evaluation, subject), (remark,)
+
+
+ELSEWHERE: dict[str, tuple[Callable[[Params, DatasetRecord], bool], Ask]] = {
+    "fairness": (_compares_groups, _fairness),  # its section is evaluation.fairness
+}

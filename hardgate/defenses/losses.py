@@ -27,9 +27,6 @@ def divergence(logits: Tensor, reference: Tensor) -> Tensor:
     ).sum(dim=1)
 
 
-def mean(losses: Tensor, labels: Tensor, class_weights: Tensor | None) -> Tensor:
-    """Average losses, shape ``(n,)``, each weighing as much as its class does."""
-    if class_weights is None:
-        return losses.mean()
-    weights = class_weights[labels]
-    return (losses * weights).sum() / weights.sum()
+def mean(losses: Tensor, weights: Tensor | None) -> Tensor:
+    """Average losses, shape ``(n,)``, each by its sample's weight."""
+    return losses.mean() if weights is None else (losses * weights).sum() / weights.sum()

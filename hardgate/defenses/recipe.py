@@ -35,6 +35,7 @@ END = Moment()
 class Batch:
     """What a recipe is given for one step of the weights.
 
+    ``weights`` says how much each sample counts, shape ``(n,)``; all the same where it is left out.
     ``carried`` is where the last epoch's attack on these inputs ended, for recipes that carry on
     from there.
     """
@@ -45,7 +46,7 @@ class Batch:
     region: Region
     generator: torch.Generator
     moment: Moment = END
-    class_weights: Tensor | None = None
+    weights: Tensor | None = None
     carried: Carried | None = None
 
     def entropy(self, inputs: Tensor) -> Tensor:
@@ -53,8 +54,8 @@ class Batch:
         return functional.cross_entropy(self.model(inputs), self.labels, reduction="none")
 
     def mean(self, losses: Tensor) -> Tensor:
-        """Average losses, shape ``(n,)``, each weighing as much as its class does."""
-        return mean(losses, self.labels, self.class_weights)
+        """Average losses, shape ``(n,)``, by the samples' weights."""
+        return mean(losses, self.weights)
 
 
 class Recipe(Record):

@@ -27,9 +27,11 @@ from hardgate.gates.fairness import FairnessGate
 from hardgate.gates.known_answers import KnownAnswersGate
 from hardgate.gates.masked_gradients import MaskedGradientsGate
 from hardgate.gates.negative_flips import NegativeFlipsGate
+from hardgate.gates.out_of_distribution import OutOfDistributionGate
 from hardgate.gates.robust_accuracy import RobustAccuracyGate
 from hardgate.gates.robust_auc import RobustAucGate
 from hardgate.gates.robust_sequential import RobustSequentialGate
+from hardgate.gates.selective import SelectiveGate
 from hardgate.gates.shift import ShiftGate
 from hardgate.records import Finding, Measurement
 
@@ -49,6 +51,8 @@ Gate = Annotated[
     | CertifiedGate
     | FairnessGate
     | ExtractionGate
+    | SelectiveGate
+    | OutOfDistributionGate
     | ExplanationAdditivityGate
     | ExplanationStabilityGate,
     Field(discriminator="kind"),

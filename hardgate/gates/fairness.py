@@ -1,15 +1,16 @@
 """Asks whether groups of people are treated alike, also when inputs are manipulated.
 
 Dwork et al. (2012), "Fairness through awareness"; Hardt, Price and Srebro (2016), "Equality of
-opportunity in supervised learning". An attack can leave the average and still hit one group.
+opportunity in supervised learning"; Pleiss et al. (2017), "On fairness and calibration". An attack
+can leave the average and still hit one group: Xu et al. (2021), "To be robust or to be fair".
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import ClassVar, Literal, Self
 
-from pydantic import PositiveInt
+from pydantic import PositiveInt, model_validator
 
 from hardgate import measurements
 from hardgate.gates.questions import AtMost, Question
@@ -18,7 +19,12 @@ from hardgate.records import Finding, Measurement, Record
 
 
 class FairnessGate(Record):
-    """One difference between the groups of one sensitive column is at most ``bound``."""
+    """One difference between groups is at most ``bound``.
+
+    ``column`` is a sensitive column, or several taken together: ``SEX x AGE``.
+    """
+
+    risk: ClassVar[str] = "fairness"
 
     kind: Literal["fairness"]
     column: str
@@ -26,6 +32,15 @@ class FairnessGate(Record):
     under_attack: bool
     bound: AtMost
     min_samples: PositiveInt
+
+    @model_validator(mode="after")
+    def _can_be_asked(self) -> Self:
+        if self.difference == "calibration" and self.under_attack:
+            raise ValueError(
+                "difference: an attack moves every probability away from its label, so calibration "
+                "is asked of clean inputs; set under_attack to false, or ask for accuracy"
+            )
+        return self
 
     @property
     def label(self) -> str:

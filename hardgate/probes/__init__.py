@@ -4,7 +4,8 @@ To add a probe: its settings in :mod:`~hardgate.probes.section`, its function be
 (:mod:`~hardgate.probes.attacking`, :mod:`~hardgate.probes.proving`,
 :mod:`~hardgate.probes.watching`, :mod:`~hardgate.probes.twin`), its kind in
 :mod:`~hardgate.probes.probe`, and a line each in :func:`plan` and :func:`measure` here.
-:mod:`~hardgate.probes.concluding` counts when all are there.
+:mod:`~hardgate.probes.concluding` counts when all are there, and
+:mod:`~hardgate.probes.grouping` compares groups of people.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from hardgate import diagnostics, transfer
 from hardgate.attacks import Cascade
 from hardgate.probes.attacking import cascaded, curve, doubted, judged, queried
 from hardgate.probes.concluding import CLEAN, conclude, gather
+from hardgate.probes.grouping import alone
 from hardgate.probes.probe import Found, Kind, Probe, attacked_by
 from hardgate.probes.proving import certify
 from hardgate.probes.section import CorruptionSweep, Curve, Evaluation, Sequential
@@ -105,6 +107,7 @@ __all__ = [
     "Probe",
     "Sequential",
     "Subject",
+    "alone",
     "choose",
     "conclude",
     "gather",

@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hardgate import fairness
 from hardgate.certification import proofs
+from hardgate.errors import ContractError
 from hardgate.evidence import outcomes, recomputation
 from hardgate.evidence.outcomes import Outcomes
+from hardgate.probes.grouping import grouped
 from hardgate.probes.probe import Found
 from hardgate.probes.section import Evaluation
-from hardgate.records import Measurement, TableInput
+from hardgate.records import Measurement
 from hardgate.subject import Subject
 
 CLEAN = "clean"
@@ -59,7 +60,10 @@ def conclude(
     measured = {name: value for part in found.values() for name, value in part.measurements.items()}
     classes = len(subject.spec.classes)
     measured |= recomputation.recompute(gathered, classes=classes)
-    return measured | _fairness(section, subject, gathered)
+    clean = found[CLEAN].probabilities
+    if clean is None:
+        raise ContractError("the clean probe keeps what the model said, and there is nothing")
+    return measured | grouped(section, subject, gathered, clean)
 
 
 def _answers(
@@ -76,41 +80,3 @@ def _answers(
         labels=labels,
         known=known,
     )
-
-
-def _fairness(section: Evaluation, subject: Subject, gathered: Outcomes) -> dict[str, Measurement]:
-    """Compare groups on clean inputs, and under the attack that leaves each sample the least."""
-    spec = subject.spec
-    if section.fairness is None or not isinstance(spec, TableInput):
-        return {}
-    inputs, attacked = subject.test.floats().numpy(), subject.attacked.numpy()
-    found = fairness.measure(
-        section.fairness,
-        spec,
-        inputs,
-        labels=gathered.labels,
-        predictions=gathered.clean.predictions,
-        situation="clean",
-        seed=subject.seed,
-    )
-    if not gathered.attacks:  # gate mode keeps no outcomes
-        return found
-    return found | fairness.measure(
-        section.fairness,
-        spec,
-        inputs[attacked],
-        labels=gathered.labels[attacked],
-        predictions=_worst(gathered)[attacked],
-        situation="under_attack",
-        seed=subject.seed,
-    )
-
-
-def _worst(gathered: Outcomes) -> NDArray[np.int64]:
-    """Give each sample's prediction under the attack that did it most harm: a flip, if any did."""
-    attacks = list(gathered.attacks.values())
-    predictions = np.stack([attack.predictions for attack in attacks])
-    right = predictions == gathered.labels
-    left = right + np.stack([attack.probabilities for attack in attacks])
-    worst: NDArray[np.int64] = predictions[left.argmin(axis=0), np.arange(predictions.shape[1])]
-    return worst

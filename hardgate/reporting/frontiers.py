@@ -93,18 +93,21 @@ def table(comparison: Comparison) -> Table:
     """Say every number of every candidate, those on the frontier first."""
     metric = words.METRICS[comparison.metric]
     proven = any(row.certified for row in comparison.candidates)
+    grouped = any(row.unequal for row in comparison.candidates)
     head = (
         *("candidate", "frontier", "gates", f"{metric}, clean", f"{metric}, attacked"),
         *(("accuracy, proven",) if proven else ()),
+        *(("widest difference between groups",) if grouped else ()),
         *("training", "answer", "passes per sample", "weights"),
         *("architecture", "recipe", "experiment"),
     )
     order = {name: rank for rank, name in enumerate(comparison.frontier)}
     rows = sorted(comparison.candidates, key=lambda row: order.get(row.name, len(order)))
-    return Table(head, tuple(_cells(row, on=row.name in order, proven=proven) for row in rows))
+    cells = (_cells(row, on=row.name in order, proven=proven, grouped=grouped) for row in rows)
+    return Table(head, tuple(cells))
 
 
-def _cells(row: Compared, *, on: bool, proven: bool) -> tuple[str, ...]:
+def _cells(row: Compared, *, on: bool, proven: bool, grouped: bool) -> tuple[str, ...]:
     refused = row.refused_by
     return (
         row.name,
@@ -112,6 +115,7 @@ def _cells(row: Compared, *, on: bool, proven: bool) -> tuple[str, ...]:
         "promotable" if refused is None else f"{refused.verdict.value}: {words.gate(refused.gate)}",
         *(_said(found) for found in (row.clean, row.robust)),
         *((_said(row.certified),) if proven else ()),
+        *((_said(row.unequal),) if grouped else ()),
         words.duration(row.seconds),
         f"{words.number(row.microseconds)} µs",
         str(row.passes),

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from hardgate import fairness, measurements
-from hardgate.records import ColumnType, Measurement, TableInput
+from hardgate import groups, measurements
+from hardgate.records import Measurement, TableInput
 from hardgate.reporting import charts, words
 from hardgate.reporting.charts import Scale, Style
 from hardgate.reporting.parts import WHOLE, Entry, Figure, ends, said
@@ -81,10 +81,9 @@ def _order(run: Run) -> dict[tuple[str, str], int]:
     if asked is None or not isinstance(spec, TableInput):
         return {}
     known = [
-        (measurements.word(column.name), measurements.word(group))
-        for column in spec.columns
-        if column.type is ColumnType.CATEGORICAL or column.name in asked.bins
-        for group in fairness.group_names(column, asked.bins.get(column.name, ()))
+        (measurements.word(label), measurements.word(group))
+        for label, columns in asked.compared(spec).items()
+        for group in groups.names(spec, columns, asked.bins)
     ]
     return {pair: rank for rank, pair in enumerate(known)}
 
@@ -107,11 +106,12 @@ def _brief(found: Measurement | None) -> str:
 
 def _figure(rate: str, found: Sequence[Found]) -> Figure:
     """Draw one rate of all groups, clean and under attack below each other."""
+    low = min(0.0, *(each.measured.lower for each in found))
     high = max(each.measured.upper for each in found)
-    scale = WHOLE if high > 0.5 else Scale(0.0, charts.around([high]).high)
+    scale = WHOLE if low == 0 and high > 0.5 else charts.around([low, high])
     title, note = words.RATES[rate]
-    groups = dict.fromkeys(each.group for each in found)
-    entries = tuple(_entry([e for e in found if e.group == group], scale) for group in groups)
+    named = dict.fromkeys(each.group for each in found)
+    entries = tuple(_entry([e for e in found if e.group == group], scale) for group in named)
     return Figure(title, entries, ends(scale), note)
 
 

@@ -55,6 +55,7 @@ RATES = {
     "true_positive_rate": ("True positive rate", "share of the positives that is found"),
     "false_positive_rate": ("False positive rate", "share of the negatives called positive"),
     "accuracy": ("Accuracy", "share predicted correctly"),
+    "calibration_gap": ("Calibration", "mean probability of the positive less their share"),
 }
 PLOTS = {
     "beeswarm": "Every decision's attributions",

@@ -43,11 +43,20 @@ def candidate(name, clean, robust, certified=None, seconds=1.0, microseconds=1.0
         clean=statistics.exact(clean, 100),
         robust=statistics.exact(robust, 100),
         certified=proven,
+        unequal=statistics.exact(changed["unequal"], 100) if "unequal" in changed else None,
         findings=changed.get("findings", (finding(Verdict.PASSED),)),
     )
 
 
-BASE = {"clean": 0.9, "robust": 0.5, "certified": 0.3, "seconds": 10.0, "microseconds": 5.0}
+BASE = {
+    "clean": 0.9,
+    "robust": 0.5,
+    "certified": 0.3,
+    "unequal": 0.2,
+    "seconds": 10.0,
+    "microseconds": 5.0,
+}
+COSTS = ("unequal", "seconds", "microseconds")
 
 
 @pytest.mark.parametrize(
@@ -56,6 +65,7 @@ BASE = {"clean": 0.9, "robust": 0.5, "certified": 0.3, "seconds": 10.0, "microse
         ("clean", 0.91),
         ("robust", 0.51),
         ("certified", 0.31),
+        ("unequal", 0.1),
         ("seconds", 9.0),
         ("microseconds", 4.0),
     ],
@@ -69,11 +79,11 @@ def test_better_in_one_thing_and_equal_in_the_rest_dominates(merit, better):
 
 @pytest.mark.parametrize(
     ("up", "down"),
-    list(itertools.permutations(["clean", "robust", "certified", "seconds", "microseconds"], 2)),
+    list(itertools.permutations(BASE, 2)),
     ids="-".join,
 )
 def test_whoever_pays_for_what_it_gains_is_not_dominated(up, down):
-    signs = dict.fromkeys(BASE, 0.05) | {"seconds": -1.0, "microseconds": -1.0}
+    signs = dict.fromkeys(BASE, 0.05) | dict.fromkeys(COSTS, -0.1)
     traded = BASE | {up: BASE[up] + signs[up], down: BASE[down] - signs[down]}
     pair = [candidate("base", **BASE), candidate("traded", **traded)]
     assert set(comparison.frontier(pair)) == {"base", "traded"}
@@ -87,6 +97,12 @@ def test_equals_do_not_push_each_other_out():
 def test_nothing_proven_counts_as_zero():
     pair = [candidate("proven", **BASE), candidate("unproven", **BASE | {"certified": None})]
     assert comparison.frontier(pair) == ("proven",)
+
+
+def test_groups_that_were_not_compared_count_as_treated_as_differently_as_can_be():
+    plain = {key: value for key, value in BASE.items() if key != "unequal"}
+    pair = [candidate("compared", **BASE), candidate("not-compared", **plain)]
+    assert comparison.frontier(pair) == ("compared",)
 
 
 def test_the_frontier_begins_with_the_most_robust():

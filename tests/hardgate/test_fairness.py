@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from fairlearn.metrics import (
     MetricFrame,
     demographic_parity_difference,
@@ -9,11 +10,13 @@ from fairlearn.metrics import (
     selection_rate,
 )
 from pydantic import ValidationError
+from torch import nn
 
-from hardgate import fairness
+from hardgate import fairness, groups
 from hardgate.errors import ContractError, ParamsError
 from hardgate.fairness import Fairness
-from hardgate.records import Column, TableInput
+from hardgate.gates.fairness import FairnessGate
+from hardgate.records import Column, TableInput, Verdict
 
 
 def column(name, type_, categories=(), *, sensitive=True):
@@ -52,7 +55,7 @@ def people(samples=2000, seed=0):
     return inputs.astype(np.float32), labels, predictions
 
 
-def measure(inputs, labels, predictions, *, params=PARAMS, spec=SPEC, situation="clean"):
+def measure(inputs, labels, predictions, *, params=PARAMS, spec=SPEC, situation="clean", **more):
     return fairness.measure(
         params,
         spec,
@@ -61,6 +64,7 @@ def measure(inputs, labels, predictions, *, params=PARAMS, spec=SPEC, situation=
         predictions=predictions,
         situation=situation,
         seed=0,
+        **more,
     )
 
 
@@ -68,8 +72,8 @@ def test_differences_are_fairlearns():
     inputs, labels, predictions = people()
     measured = measure(inputs, labels, predictions)
     age = np.digitize(inputs[:, 2], [30, 45])
-    for name, groups in {"SEX": inputs[:, 1], "AGE": age}.items():
-        arguments = {"y_true": labels, "y_pred": predictions, "sensitive_features": groups}
+    for name, grouped in {"SEX": inputs[:, 1], "AGE": age}.items():
+        arguments = {"y_true": labels, "y_pred": predictions, "sensitive_features": grouped}
         parity = measured[f"fairness/{name}/clean/demographic_parity_difference"]
         odds = measured[f"fairness/{name}/clean/equalized_odds_difference"]
         assert parity.value == pytest.approx(demographic_parity_difference(**arguments))
@@ -156,17 +160,20 @@ def test_several_classes_ask_about_the_positive_one_and_count_all_mistakes():
 
 def test_a_missing_number_is_a_group_of_its_own():
     ages = np.array([29, 30, 44.5, 45, np.nan], np.float32)
-    groups = fairness.group(SPEC.columns[2], ages, (30, 45))
-    assert list(groups) == ["below 30", "30 to 45", "30 to 45", "45 and above", "missing"]
+    inputs = np.stack([ages, ages, ages], axis=1)
+    named = groups.of(SPEC, inputs, ["AGE"], {"AGE": (30, 45)})
+    assert list(named) == ["below 30", "30 to 45", "30 to 45", "45 and above", "missing"]
 
 
 @pytest.mark.parametrize(
     ("changes", "found"),
     [
         ({"positive": "defualt"}, "'defualt' is no class"),
+        ({"intersections": (("SEX", "AEG"),)}, r"'AEG' is no sensitive column.*mean .*AGE"),
+        ({"intersections": (("SEX", "LIMIT"),)}, "'LIMIT' is no sensitive column"),
         ({"bins": {}}, r"need edges: \['AGE'\]"),
-        ({"bins": {"AGE": (30,), "LIMIT": (1,)}}, r"\['LIMIT'\] are no sensitive columns"),
-        ({"bins": {"AGE": (30,), "SEX": (1,)}}, r"\['SEX'\] are no sensitive columns"),
+        ({"bins": {"AGE": (30,), "LIMIT": (1,)}}, r"\['LIMIT'\] are no columns of numbers"),
+        ({"bins": {"AGE": (30,), "SEX": (1,)}}, r"\['SEX'\] are no columns of numbers"),
     ],
 )
 def test_a_section_that_does_not_fit_the_table_is_refused(changes, found):
@@ -178,6 +185,118 @@ def test_a_section_that_does_not_fit_the_table_is_refused(changes, found):
 def test_edges_that_do_not_rise_are_refused(edges):
     with pytest.raises(ValidationError, match="must rise"):
         Fairness(positive="default", min_group=50, bins={"AGE": edges})
+
+
+@pytest.mark.parametrize(
+    "columns", [(("SEX",),), (("SEX", "SEX"),), (("SEX", "AGE"), ("AGE", "SEX"))]
+)
+def test_an_intersection_of_one_column_or_named_twice_is_refused(columns):
+    with pytest.raises(ValidationError, match="intersections"):
+        Fairness(positive="default", min_group=50, bins={"AGE": (30,)}, intersections=columns)
+
+
+def test_an_intersection_has_a_group_for_each_combination():
+    inputs, labels, predictions = people()
+    measured = measure(inputs, labels, predictions, params=TOGETHER)
+    old_women = (inputs[:, 1] == 1) & (inputs[:, 2] >= 45)
+    (name,) = (key for key in measured if key.endswith("woman:2c: 45 and above/selection_rate"))
+    assert name.startswith("fairness/SEX x AGE/clean/group/")
+    assert measured[name].value == pytest.approx(predictions[old_women].mean())
+    assert measured[name].samples == old_women.sum()
+
+
+def test_calibration_compares_what_is_expected_of_groups_with_what_comes():
+    inputs, labels, predictions = people()
+    women = inputs[:, 1] == 1
+    chance = np.where(women, 0.5, 0.3)  # three in ten default, men and women alike
+    probabilities = np.stack([1 - chance, chance], axis=1)
+    measured = measure(inputs, labels, predictions, probabilities=probabilities)
+    gap = {
+        name: measured[f"fairness/SEX/clean/group/{name}/calibration_gap"]
+        for name in ("man", "woman")
+    }
+    for name, chosen in {"man": ~women, "woman": women}.items():
+        assert gap[name].value == pytest.approx((chance - labels)[chosen].mean())
+        assert gap[name].samples == chosen.sum()
+    assert gap["woman"].upper - gap["woman"].value == pytest.approx(
+        1.96 * (labels[women].std() / women.sum() ** 0.5), rel=0.2
+    )
+    spread = measured["fairness/SEX/clean/calibration_difference"]
+    assert spread.value == pytest.approx(gap["woman"].value - gap["man"].value)
+    assert not any("calibration" in key for key in measure(inputs, labels, predictions))
+
+
+class Treatment(nn.Module):
+    """Sees who defaults, but not as sharply among those it treats worse."""
+
+    def __init__(self, worse):
+        super().__init__()
+        self.worse = worse
+
+    def forward(self, inputs):
+        limit, woman, old = inputs[:, 0], inputs[:, 1] == 1, inputs[:, 2] >= 45
+        clear = torch.where(self.worse(woman, old), 0.3, 1.5)
+        score = 4 * (clear * (limit > 1).float() - 0.5) + limit.sin() / 9
+        return torch.stack([-score, score], dim=1)
+
+
+TOGETHER = PARAMS.model_copy(update={"bins": {"AGE": (45,)}, "intersections": (("SEX", "AGE"),)})
+POLICY = [
+    FairnessGate(
+        kind="fairness",
+        column=column,
+        difference=difference,
+        under_attack=False,
+        bound=0.2,
+        min_samples=1000,
+    )
+    for column in ("SEX", "AGE", "SEX x AGE")
+    for difference in ("demographic_parity", "equalized_odds", "accuracy", "calibration")
+]
+
+
+def refused(worse, seed):
+    """The questions that a model which treats some worse does not pass."""
+    generator = np.random.default_rng(seed)
+    limit = generator.normal(size=8000)
+    sex, age = generator.integers(0, 2, 8000), generator.integers(20, 70, 8000)
+    inputs = np.stack([limit, sex, age], axis=1).astype(np.float32)
+    labels = (generator.random(8000) < np.where(limit > 1, 0.9, 0.1)).astype(np.int64)
+    said = Treatment(worse)(torch.from_numpy(inputs)).softmax(1).numpy()
+    found = measure(
+        inputs, labels, said.argmax(1), params=TOGETHER, probabilities=said.astype(float)
+    )
+    return {gate.column for gate in POLICY if gate.judge(found).verdict is not Verdict.PASSED}
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_model_that_treats_women_worse_is_refused(seed):
+    assert refused(lambda woman, old: woman, seed) == {"SEX", "SEX x AGE"}
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_model_that_treats_only_combinations_worse_is_refused_by_them_alone(seed):
+    assert refused(lambda woman, old: woman == old, seed) == {"SEX x AGE"}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_its_twin_that_treats_all_alike_passes(seed):
+    assert refused(lambda woman, old: torch.zeros_like(woman), seed) == set()
+
+
+def test_the_widest_difference_is_that_of_who_is_selected_on_clean_inputs():
+    inputs, labels, predictions = people()
+    measured = measure(inputs, labels, predictions, params=TOGETHER)
+    widest = fairness.widest(measured)
+    assert widest == measured["fairness/SEX x AGE/clean/demographic_parity_difference"]
+    assert fairness.widest({}) is None
+
+
+def test_calibration_under_attack_cannot_be_asked():
+    with pytest.raises(ValidationError, match="asked of clean inputs"):
+        FairnessGate.model_validate(
+            POLICY[0].model_dump() | {"difference": "calibration", "under_attack": True}
+        )
 
 
 def test_arrays_of_other_shapes_are_refused():

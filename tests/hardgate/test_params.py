@@ -332,7 +332,18 @@ ASKED = {
     "robust_sequential": "{kind: robust_sequential, attack: cascade, bound: 0.6, alpha: 0.05, "
     "min_samples: 9}",
     "certified": "{kind: certified, bound: 0.6, min_samples: 9}",
+    "selective": "{kind: selective, coverage: %s, bound: 0.6, min_samples: 9}",
+    "out_of_distribution": "{kind: out_of_distribution, score: %s, bound: 0.6, min_samples: 9}",
 }
+DOUBT = (
+    "[{name: uncertainty, coverages: [0.8], scores: [{name: mahalanobis, space: inputs}], "
+    "kinds: [beyond], fitted: 9, accept: 0.9, samples: 9}]"
+)
+BOTH = "{positive: '1', min_group: 9, bins: {debt: [0], rent: [0]}, intersections: [[debt, rent]]}"
+DEBT = next(column for column in BORROWERS.columns if column.name == "debt")
+RENTERS = BORROWERS.model_copy(
+    update={"columns": (*BORROWERS.columns, DEBT.model_copy(update={"name": "rent"}))}
+)
 TRANSFER = (
     "{attack: {name: constrained-pgd, step_size: 0.05, steps: 5, restarts: 1, check_every: 5}}"
 )
@@ -362,6 +373,23 @@ VOTES = "{method: smoothing, samples: 9, sigma: 1, selection: 9, draws: 9, alpha
         ),
         (ASKED["fairness"] % "income", {"fairness": FAIR}, BORROWERS, "compares groups of debt"),
         (ASKED["fairness"] % "debt", {}, BORROWERS, "evaluation compares groups of nothing"),
+        (ASKED["fairness"] % "debt x rent", {"fairness": BOTH}, RENTERS, None),
+        (ASKED["fairness"] % "rent x debt", {"fairness": BOTH}, RENTERS, "debt, rent, debt x rent"),
+        (ASKED["selective"] % 0.8, {}, BORROWERS, "'uncertainty': evaluation.risks has nothing"),
+        (ASKED["selective"] % 0.8, {"risks": DOUBT}, BORROWERS, None),
+        (
+            ASKED["selective"] % 0.9,
+            {"risks": DOUBT},
+            BORROWERS,
+            "gates.2.coverage = '0.9': uncertainty has coverages 0.8",
+        ),
+        (ASKED["out_of_distribution"] % "mahalanobis-inputs", {"risks": DOUBT}, BORROWERS, None),
+        (
+            ASKED["out_of_distribution"] % "mahalanobis",
+            {"risks": DOUBT},
+            BORROWERS,
+            "gates.2.score = 'mahalanobis': uncertainty has scores mahalanobis-inputs; did you",
+        ),
         (ASKED["fairness"] % "debt", {"fairness": FAIR}, PICTURES, "compares groups of nothing"),
         (ASKED["corruption"], {}, PICTURES, "promotion.gates.2.kind = 'corruption': evaluation"),
         (ASKED["corruption"], {"corruptions": SWEEP}, BORROWERS, "for a table remove the gate"),

@@ -495,10 +495,10 @@ def test_balanced_class_weights_weigh_the_rare_class(tmp_path: Path) -> None:
     params = section(class_weights="balanced")
     labels = torch.tensor([0, 0, 0, 1])
     samples = Samples(torch.zeros(4, 2), labels, torch.arange(4))
-    weights = training._class_weights(params, TABLE, samples, CPU)
+    weights = training._weights(params, TABLE, samples)
     assert weights is not None
-    assert weights.tolist() == pytest.approx([4 / 6, 2.0])
-    assert training._class_weights(section(), TABLE, samples, CPU) is None
+    assert weights.tolist() == pytest.approx([4 / 6, 4 / 6, 4 / 6, 2.0])
+    assert training._weights(section(), TABLE, samples) is None
 
 
 def test_a_loss_that_is_no_number_ends_training(tmp_path: Path) -> None:

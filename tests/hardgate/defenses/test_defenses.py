@@ -170,16 +170,16 @@ def test_the_boost_stays_finite_when_a_wrong_class_is_certain() -> None:
     assert boosted(torch.tensor([[0.0, 200.0]]), torch.tensor([0])).isfinite().all()
 
 
-def test_class_weights_weigh_samples_and_are_normalised() -> None:
+def test_weights_weigh_samples_and_are_normalised() -> None:
     losses = torch.tensor([1.0, 2.0, 3.0])
-    weighed = mean(losses, LABELS, torch.tensor([1.0, 4.0]))
+    weighed = mean(losses, torch.tensor([1.0, 4.0])[LABELS])
     assert weighed.item() == pytest.approx((1 + 4 * 2 + 3) / 6)
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=IDS)
-def test_equal_class_weights_change_nothing(recipe: dict[str, Any]) -> None:
+def test_equal_weights_change_nothing(recipe: dict[str, Any]) -> None:
     plain = loss_of(recipe, linear())
-    assert torch.allclose(loss_of(recipe, linear(), class_weights=torch.tensor([2.0, 2.0])), plain)
+    assert torch.allclose(loss_of(recipe, linear(), weights=torch.full((3,), 2.0)), plain)
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=IDS)

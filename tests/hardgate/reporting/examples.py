@@ -132,7 +132,12 @@ def table_params(**sections: Any) -> Params:
                 "samples": 2000,
             },
             "diagnostics": 500,
-            "fairness": {"positive": "1", "min_group": 100, "bins": {"AGE": [30, 45]}},
+            "fairness": {
+                "positive": "1",
+                "min_group": 100,
+                "bins": {"AGE": [30, 45]},
+                "intersections": [["SEX", "AGE"]],
+            },
         },
         "promotion": {
             "valid_days": 30,
@@ -388,6 +393,7 @@ def fairness() -> dict[str, Measurement]:
         "SEX": {"1": 2370, "2": 3630},
         "EDUCATION": {"0": 4, "1": 2110, "2": 2800, "3": 990, "4": 96},
         "AGE": {"below 30": 1920, "30 to 45": 3010, "45 and above": 1070},
+        "SEX x AGE": {"2, below 30": 1260, "1, 45 and above": 530, "2, 45 and above": 540},
     }
     for column, sizes in groups.items():
         for place, (group, size) in enumerate(sizes.items()):
@@ -406,8 +412,18 @@ def fairness() -> dict[str, Measurement]:
                         column, situation, group, rate, small=samples < 100
                     )
                     found[name] = share(value, samples)
+            name = measurements.group_rate(
+                column, "clean", group, "calibration_gap", small=size < 100
+            )
+            gap = round(0.02 - 0.03 * place, 3)
+            found[name] = Measurement(
+                value=gap, lower=gap - 0.02, upper=gap + 0.02, samples=size, interval="bootstrap"
+            )
+        found[measurements.difference(column, "clean", "calibration")] = near(
+            0.06, 0.03, sum(sizes.values())
+        )
         for situation, value in (("clean", 0.022), ("under_attack", 0.031)):
-            for kind in ("demographic_parity", "equalized_odds"):
+            for kind in ("demographic_parity", "equalized_odds", "accuracy"):
                 name = measurements.difference(column, situation, kind)
                 found[name] = near(value, 0.018, sum(sizes.values()))
     return found

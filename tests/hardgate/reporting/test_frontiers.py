@@ -79,6 +79,17 @@ def test_the_table_has_the_frontier_first_and_the_first_refusal():
     ]
 
 
+def test_groups_have_a_column_where_any_were_compared():
+    assert "widest difference between groups" not in frontiers.table(found()).head
+    fair = ROWS[1].model_copy(update={"unequal": statistics.wilson(9, 100)})
+    table = frontiers.table(found((ROWS[0], fair)))
+    at = table.head.index("widest difference between groups")
+    assert {line[0]: line[at] for line in table.rows} == {
+        "plain": "",
+        "hardened": "0.090 (0.048 to 0.162)",
+    }
+
+
 def test_each_price_has_a_panel_and_proof_has_one_where_any_is_proven():
     assert len(frontiers.panels(found())) == 4
     unproven = tuple(row(name, 0.9, 0.5, None, 1.0) for name in ("one", "other"))

@@ -274,6 +274,20 @@ def test_natural_shifts_stand_beside_clean_inputs_the_lowest_first(examples: Mod
     assert "worst" not in section
 
 
+def test_combinations_of_columns_are_groups_in_their_own_order_and_gaps_have_signs(
+    examples: ModuleType,
+) -> None:
+    page = Page(reporting.render(examples.table_run()))
+    section = page.text.partition("Groups of people")[2]
+    combined = section.partition("SEX x AGE")[2].partition("Why it decides")[0]
+    places = [
+        combined.index(group) for group in ("1, 45 and above", "2, below 30", "2, 45 and above")
+    ]
+    assert places == sorted(places)
+    assert "calibration: 0.060" in combined
+    assert "-0.040 (-0.060 to -0.020)" in combined
+
+
 def test_images_show_the_map_of_corruptions_and_of_regions(examples: ModuleType) -> None:
     page = Page(reporting.render(examples.image_run()))
     assert "Under corruption" in page.text
