@@ -42,6 +42,15 @@ name                                   meaning
                                        agrees with the model, see :data:`Returned`
 ``extraction/<outputs>/<n>/gain``      the same, less that of a copy made from the true labels of
                                        the same inputs without asking
+``personal-data/columns_scanned``      columns of the raw table that were looked through (exact)
+``personal-data/columns_found``        how many of them hold personal data (exact)
+``personal-data/found/<column>/<k>``   share of a column's different values that are of kind ``k``
+``personal-data/<property>/smallest``  rows, or different labels, of the smallest class (exact), see
+                                       :data:`AnonymityProperty`
+``personal-data/<property>/<n>/...``   ``share_below``: of rows in classes with fewer than ``n``
+``personal-data/needed/<column>``      AUC (accuracy beyond two classes) lost when it is shuffled
+``personal-data/needless/<column>``    the same of a column that could be left out with others
+``personal-data/needless_together``    the same of all these at once; absent when there are none
 ``registry/versions_before``           versions of the model registered before this one (exact)
 ``champion/exists``                    1 when the registry names a champion, else 0 (exact)
 ``champion/<metric>``                  the champion's own, on the same test split
@@ -88,6 +97,7 @@ Property = Literal[
     "reference_agreement",  # cosine between our attributions and the shap library's
 ]
 Returned = Literal["labels", "rounded", "scores", "nothing"]  # what the attacker is told
+AnonymityProperty = Literal["k_anonymity", "l_diversity"]
 Price = Literal["clean_accuracy", "clean_auc", "robust_accuracy", "robust_auc", "seconds"]
 
 SIGNS: tuple[Sign, ...] = get_args(Sign)
@@ -105,6 +115,9 @@ VERSIONS_BEFORE = "registry/versions_before"
 CHAMPION_EXISTS = "champion/exists"
 REGRESSION_INPUTS = "regression/inputs"
 REGRESSION_SET_ASIDE = "regression/set_aside"
+COLUMNS_SCANNED = "personal-data/columns_scanned"
+COLUMNS_FOUND = "personal-data/columns_found"
+NEEDLESS_TOGETHER = "personal-data/needless_together"
 
 
 def clean(metric: Metric) -> str:
@@ -213,6 +226,26 @@ def fidelity(outputs: Returned, queries: int) -> str:
 def extraction_gain(outputs: Returned, queries: int) -> str:
     """Name what so many answers add to a copy that could be made without any."""
     return f"extraction/{outputs}/{queries}/gain"
+
+
+def personal(column: str, entity: str) -> str:
+    """Name the share of a column's different values that are of one kind of personal data."""
+    return f"personal-data/found/{word(column)}/{entity.lower()}"
+
+
+def smallest(what: AnonymityProperty) -> str:
+    """Name the rows, or the different labels, of the class that has fewest."""
+    return f"personal-data/{what}/smallest"
+
+
+def below(what: AnonymityProperty, wanted: int) -> str:
+    """Name the share of rows in classes that have fewer than ``wanted``."""
+    return f"personal-data/{what}/{wanted}/share_below"
+
+
+def shuffled(column: str, *, needless: bool) -> str:
+    """Name what shuffling a column costs the model; ``needless`` marks one that it does without."""
+    return f"personal-data/{'needless' if needless else 'needed'}/{word(column)}"
 
 
 def price(what: Price) -> str:
