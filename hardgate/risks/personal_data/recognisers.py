@@ -47,6 +47,7 @@ class Kind:
     chance: float | None = None  # how often a random number passes the checksum
     floor: float = 0.0  # share of the column needed without a word
     floor_said: float = 0.0  # and with one
+    fewest: int = 1  # values needed without a word: one may be called like a street by accident
     in_numbers: bool = False  # also looked for in columns of long whole numbers
 
     def said(self, text: str) -> bool:
@@ -100,6 +101,7 @@ def kinds() -> tuple[Kind, ...]:
             least=PARTLY,
             alone=LIKELY,
             floor=0.15,
+            fewest=3,
             floor_said=0.1,
         ),
         Kind(  # one word per cell: nearly all must be names, unless the column says so
@@ -120,6 +122,7 @@ def kinds() -> tuple[Kind, ...]:
             screen=DIGIT,
             words=headers.STREET,
             floor=0.02,
+            fewest=3,
             floor_said=0.3,
         ),
         Kind(

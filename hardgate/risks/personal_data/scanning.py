@@ -103,8 +103,9 @@ def _share(
     if kind.chance is not None and not _beats(maybe, looked - sure, kind.chance):
         maybe = 0
     part = len(screened) / len(texts)  # of the column has passed the screen
-    for counted, floor in ((sure, kind.floor_said), (sure + maybe, kind.floor)):
-        if counted and statistics.wilson(counted, looked).lower * part >= floor:
+    ways = ((sure, 1, kind.floor_said), (sure + maybe, kind.fewest, kind.floor))
+    for counted, fewest, floor in ways:
+        if counted >= fewest and statistics.wilson(counted, looked).lower * part >= floor:
             return _measured(counted, looked, part, whole=looked == len(screened), of=len(texts))
     return None
 
