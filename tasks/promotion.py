@@ -241,7 +241,8 @@ def _lineage(params: Params, chain: Chain, champion: str | None, stored: Stored)
     own = regression.fooling(stored.outcomes, chain.evaluation.adversarial)
     inherited = regression.empty() if earlier is None else earlier.regression()
     path = _store.directory(params.model, STAGE) / REGRESSION
-    regression.write(regression.merge(inherited, own, size=params.promotion.regression), path)
+    kept = regression.merge(inherited, own, size=params.promotion.regression)
+    regression.write(kept, path, recipients=params.dataset.encrypt_to)
     return Lineage(
         champion=None if earlier is None else earlier.ancestor,
         start=chain.candidate.start,
