@@ -11,9 +11,12 @@ import pandas as pd
 import pyrage
 import pytest
 import torch
+import yaml
 from pydantic import TypeAdapter, ValidationError
+from typer.testing import CliRunner
 
 from hardgate import protection, regression, samples, tensors
+from hardgate.cli import app
 from hardgate.datasets import Idx, Npz, Table, fetching
 from hardgate.errors import DataError, IntegrityError, ParamsError
 from hardgate.evidence import spotcheck
@@ -199,3 +202,26 @@ def test_splits_attacked_inputs_and_kept_ones_come_back_as_they_were(public: str
         assert rows.inputs[1].numpy().tobytes() not in Path(name).read_bytes()
     tensors.write({"x": rows.inputs}, Path("plain"))
     assert not protection.is_encrypted(Path("plain"))
+
+
+def test_keys_and_protect_make_what_params_and_shell_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("rows.csv").write_text(ROWS)
+    made = CliRunner().invoke(app, ["keys", "keys"])
+    assert made.exit_code == 0
+    public = made.output.split("encrypt for: ")[1].strip()
+    exported = dict(
+        line.removeprefix("export ").split("=") for line in made.output.splitlines()[1:3]
+    )
+    for name, value in exported.items():
+        monkeypatch.setenv(name, value)
+    protected = CliRunner().invoke(app, ["protect", "rows.csv", "--to", public])
+    written = yaml.safe_load(
+        protected.output.split("params.yaml:\n")[1].rpartition("\n")[0].rpartition("\n")[0]
+    )
+    roles = {"pseudonymise": ["town"]}
+    frame = Table.model_validate(TABLE | roles | written["dataset"]).load(Path()).frame
+    assert frame["age"].tolist() == [20, 30]
+    assert not set(frame["town"]) & {"here", "there"}

@@ -56,11 +56,12 @@ PATTERNS = (
     ),
 )
 POSTCODES = (
-    Pattern("United Kingdom", r"^[A-Z]{1,2}\d[A-Z\d]? ?\d[A-Z]{2}$", 0.6),
+    Pattern("United Kingdom", r"^[A-Z]{1,2}\d[A-Z\d]? \d[A-Z]{2}$", 0.6),
     Pattern("Canada", r"^[ABCEGHJ-NPRSTVXY]\d[A-Z] ?\d[A-Z]\d$", 0.6),
     Pattern("Netherlands", r"^[1-9]\d{3} ?[A-Z]{2}$", 0.5),
     Pattern("long form", r"^\d{5}-\d{4}$|^\d{5}-\d{3}$", 0.3),  # United States, Brazil
-    Pattern("digits", r"^(?:[A-Z]{1,2}-)?\d{2,3}[- ]?\d{2,4}$", 0.1),
+    Pattern("digits", r"^(?:[A-Z]{1,2}-)?\d{2,5}[- ]?\d{2,4}$", 0.1),
+    Pattern("run together", r"^[A-Z]{1,2}\d[A-Z\d]?\d[A-Z]{2}$", 0.1),  # a plate looks the same
 )
 
 

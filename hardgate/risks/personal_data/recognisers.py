@@ -50,6 +50,11 @@ class Kind:
     fewest: int = 1  # values needed without a word: one may be called like a street by accident
     in_numbers: bool = False  # also looked for in columns of long whole numbers
 
+    @property
+    def counts_alone(self) -> bool:
+        """Whether a single cell without a word is proof enough, however long the column."""
+        return self.alone is not None and self.chance is None and self.floor == 0
+
     def said(self, text: str) -> bool:
         """Tell whether a column's name, or a cell, speaks of the kind."""
         return headers.says(text, self.words, unless=self.unless)
@@ -100,7 +105,7 @@ def kinds() -> tuple[Kind, ...]:
             unless=headers.THINGS,
             least=PARTLY,
             alone=LIKELY,
-            floor=0.15,
+            floor=0.2,
             fewest=3,
             floor_said=0.1,
         ),
@@ -185,7 +190,11 @@ def kinds() -> tuple[Kind, ...]:
             alone=None,
             floor_said=0.2,
         ),
-        Kind(entity="IP_ADDRESS", recogniser=presidio.IpRecognizer(), screen=r"[0-9a-fA-F][.:]"),
+        Kind(  # four numbers after a sign are a version, as of a browser
+            entity="IP_ADDRESS",
+            recogniser=presidio.IpRecognizer(),
+            screen=r"(?:^|[\s,;=(\[])(?:(?:\d{1,3}\.){3}\d|(?:[0-9a-fA-F]{0,4}:){3})",
+        ),
         Kind(
             entity="MAC_ADDRESS",
             recogniser=presidio.MacAddressRecognizer(),

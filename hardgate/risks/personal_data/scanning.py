@@ -1,14 +1,17 @@
 """Columns in which personal data stand: each kind against the different values of each column.
 
-The cost does not follow the rows. A column is reduced to its different values; a screen that the
-whole column passes through in milliseconds leaves those that could be of a kind; of these at most
-so many, drawn at random, are shown to its recogniser.
+The cost does not follow the rows. A column is reduced to its different values. Kinds that show in
+their share of a column are looked for in some values, drawn at random. Kinds of which one cell is
+enough, and cells that name what they hold, are looked for in all values (a million at most): a
+pattern that takes microseconds leaves those that could be of the kind, and of these again some are
+shown to its recogniser.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -22,8 +25,10 @@ from hardgate.records import Measurement
 from hardgate.risks.personal_data.recognisers import Kind, kinds
 
 LONG = 10**7  # a whole number of eight digits: the shortest account
-NOTHING_READ: Any = None  # what a language engine would have read of the text
+MOST = 10**6  # different values of a column that patterns go through
 LUCK = 0.001  # so seldom a column of random numbers passes a checksum so often
+NOTHING_READ: Any = None  # what a language engine would have read of the text
+SURE, MAYBE, NOT = 2, 1, 0
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,22 @@ class Hit:
     column: str
     entity: str
     share: Measurement
+
+
+@dataclass(frozen=True)
+class Values:
+    """A column's name and different values: ``some`` of them, ``many``, and how many there are."""
+
+    name: str
+    some: pa.StringArray
+    many: pa.StringArray
+    count: int
+
+    @cached_property
+    def speaking(self) -> pa.StringArray:
+        """Those of the many that hold a word of a kind."""
+        words = sorted({word for kind in kinds() if kind.in_cells for word in kind.words})
+        return _fitting(self.many, rf"(?i)\b(?:{'|'.join(words)})")
 
 
 def scan(frame: pd.DataFrame, *, values: int, seed: int) -> tuple[Hit, ...]:
@@ -49,76 +70,88 @@ def scan(frame: pd.DataFrame, *, values: int, seed: int) -> tuple[Hit, ...]:
     return tuple(found)
 
 
-def _in_column(
-    series: pd.Series[Any], values: int, generator: np.random.Generator
-) -> Iterator[Hit]:
-    name = str(series.name)
-    asked, texts = _texts(series, name)
+def _in_column(series: pd.Series[Any], most: int, generator: np.random.Generator) -> Iterator[Hit]:
+    asked = _asked(series)
+    if not asked:
+        return
+    values = _values(series, most, generator)
     taken: set[str] = set()
     for kind in asked:
         progress.heed()
-        if kind.entity in taken or not len(texts):
-            continue
-        share = _share(kind, name, texts, values, generator)
+        share = None if kind.entity in taken else _share(kind, values, most)
         if share is not None:
             taken.add(kind.entity)
-            yield Hit(name, kind.entity, share)
+            yield Hit(values.name, kind.entity, share)
 
 
-def _texts(series: pd.Series[Any], name: str) -> tuple[list[Kind], pa.StringArray]:
-    """Spell a column's different values, and pick the kinds that could be among them."""
-    numeric = pd.api.types.is_numeric_dtype(series.dtype)
-    asked = [kind for kind in kinds() if kind.in_numbers or not numeric]
+def _asked(series: pd.Series[Any]) -> list[Kind]:
+    """Pick the kinds that could stand in a column of this type."""
+    if not pd.api.types.is_numeric_dtype(series.dtype):
+        return list(kinds())
     if pd.api.types.is_bool_dtype(series.dtype):
-        return [], pa.array([], pa.string())
-    if not numeric:
-        return asked, pa.array([str(each) for each in series.dropna().unique()], pa.string())
-    said = [kind for kind in asked if kind.said(name)]
+        return []
     numbers = series.to_numpy(np.float64, na_value=np.nan)
-    if np.nanmax(np.abs(numbers), initial=0) < LONG:
-        asked = said
-    whole = np.isnan(numbers) | (numbers == np.rint(numbers))
-    if not asked or not whole.all():
-        return [], pa.array([], pa.string())
-    known = series.dropna().unique()
-    return asked, pa.array([str(int(each)) for each in known if np.isfinite(each)], pa.string())
+    if not (np.isnan(numbers) | (numbers == np.rint(numbers))).all():
+        return []
+    long = np.nanmax(np.abs(numbers), initial=0) >= LONG
+    return [kind for kind in kinds() if kind.in_numbers and (long or kind.said(str(series.name)))]
 
 
-def _share(
-    kind: Kind, name: str, texts: pa.StringArray, values: int, generator: np.random.Generator
-) -> Measurement | None:
+def _values(series: pd.Series[Any], most: int, generator: np.random.Generator) -> Values:
+    """Draw from a column's different values, and spell them as text."""
+    known = np.asarray(series.dropna().unique(), dtype=object)
+    drawn = known[generator.permutation(len(known))[:MOST]]
+    if pd.api.types.is_numeric_dtype(series.dtype):
+        spelled = [str(int(each)) for each in drawn[:most] if np.isfinite(each)]
+    else:
+        spelled = [str(each) for each in drawn]
+    many = pa.array(spelled, pa.string())
+    return Values(str(series.name), many[:most], many, len(known))
+
+
+def _share(kind: Kind, values: Values, most: int) -> Measurement | None:
     """Measure the share of a column's different values that are of a kind; None when it is none."""
-    said = kind.said(name)
-    if not said and kind.alone is None and not kind.in_cells:
+    said = kind.said(values.name)
+    found = None
+    if said or kind.alone is not None:
+        among = values.many if kind.counts_alone and not said else values.some
+        found = _among(kind, _fitting(among, kind.screen), values, most, of=len(among), said=said)
+    if found is None and kind.in_cells and not said and len(values.speaking):
+        speaking = _fitting(values.speaking, kind.screen)
+        found = _among(kind, speaking, values, most, of=len(values.many), spoken=True)
+    return found
+
+
+def _among(
+    kind: Kind,
+    screened: pa.StringArray,
+    values: Values,
+    most: int,
+    *,
+    of: int,
+    said: bool = False,
+    spoken: bool = False,
+) -> Measurement | None:
+    """Judge values that have passed the screen, out of ``of`` that it saw."""
+    looked = min(most, len(screened))  # they come in a random order
+    if looked == 0:
         return None
-    screened = texts.filter(pc.match_substring_regex(texts, kind.screen))
-    if not said and kind.alone is None:  # only cells that hold a word themselves can count
-        screened = screened.filter(pc.match_substring_regex(screened, _one_of(kind.words)))
-    if not len(screened):
-        return None
-    looked = min(values, len(screened))
-    chosen = screened.take(pa.array(np.sort(generator.permutation(len(screened))[:looked])))
-    verdicts = np.array([_judged(kind, text, said=said) for text in chosen.to_pylist()])
+    verdicts = np.array([_judged(kind, text, said=said) for text in screened[:looked].to_pylist()])
     sure, maybe = int((verdicts == SURE).sum()), int((verdicts == MAYBE).sum())
-    if kind.chance is not None and not _beats(maybe, looked - sure, kind.chance):
+    if spoken or (kind.chance is not None and not _beats(maybe, looked - sure, kind.chance)):
         maybe = 0
-    part = len(screened) / len(texts)  # of the column has passed the screen
+    part = len(screened) / of
     ways = ((sure, 1, kind.floor_said), (sure + maybe, kind.fewest, kind.floor))
     for counted, fewest, floor in ways:
         if counted >= fewest and statistics.wilson(counted, looked).lower * part >= floor:
-            return _measured(counted, looked, part, whole=looked == len(screened), of=len(texts))
+            return _measured(counted, looked, len(screened), of=of, count=values.count)
     return None
-
-
-SURE, MAYBE, NOT = 2, 1, 0
 
 
 def _judged(kind: Kind, text: str, *, said: bool) -> int:
     """Tell whether a value is of a kind: under a word, by itself, or not."""
     scores = [result.score for result in kind.recogniser.analyze(text, [kind.entity], NOTHING_READ)]
     best = max(scores, default=0.0)
-    if best <= 0:
-        return NOT
     if best >= kind.least and (said or (kind.in_cells and kind.said(text))):
         return SURE
     return MAYBE if kind.alone is not None and best >= kind.alone else NOT
@@ -129,11 +162,11 @@ def _beats(passed: int, tried: int, chance: float) -> bool:
     return passed > 0 and float(bdtrc(passed - 1, tried, chance)) <= LUCK
 
 
-def _measured(counted: int, looked: int, part: float, *, whole: bool, of: int) -> Measurement:
-    """Give the share of the column; exact when all that passed the screen were looked at."""
-    if whole:
-        return statistics.exact(counted / of, of)
-    share = statistics.wilson(counted, looked)
+def _measured(counted: int, looked: int, screened: int, *, of: int, count: int) -> Measurement:
+    """Give the share of the column; exact when no value was left out of any draw."""
+    if looked == screened:
+        return statistics.exact(counted / of, of) if of == count else statistics.wilson(counted, of)
+    share, part = statistics.wilson(counted, looked), screened / of
     return Measurement(
         value=share.value * part,
         lower=share.lower * part,
@@ -143,5 +176,5 @@ def _measured(counted: int, looked: int, part: float, *, whole: bool, of: int) -
     )
 
 
-def _one_of(words: frozenset[str]) -> str:
-    return rf"(?i)\b(?:{'|'.join(sorted(words))})"
+def _fitting(texts: pa.StringArray, pattern: str) -> pa.StringArray:
+    return texts.filter(pc.match_substring_regex(texts, pattern))
