@@ -153,8 +153,8 @@ def make_secret(path: Path, content: bytes) -> None:
         raise ParamsError(f"{path} is there already; name another file") from None
 
 
-def secret(variable: str, *, needed: str) -> bytes:
-    """Read the secret whose file an environment variable names; ``needed`` says what it is for.
+def secret(named: str | None, *, variable: str, needed: str) -> bytes:
+    """Read the secret in the file that a variable names; ``needed`` says what it is for.
 
     Raises
     ------
@@ -163,7 +163,6 @@ def secret(variable: str, *, needed: str) -> bytes:
     IntegrityError
         If the file is open to others.
     """
-    named = os.environ.get(variable)
     if not named:
         raise ParamsError(f"{needed}: set {variable} to the file that holds the key")
     path = Path(named).expanduser()
@@ -183,10 +182,15 @@ def secret(variable: str, *, needed: str) -> bytes:
         ) from error
 
 
+def _identity_file(name: str) -> bytes:
+    named = os.environ.get("HARDGATE_IDENTITY")
+    return secret(named, variable=IDENTITY, needed=f"{name} is encrypted")
+
+
 def _identities(name: str) -> list[object]:
     import pyrage
 
-    lines = secret(IDENTITY, needed=f"{name} is encrypted").decode(errors="replace").splitlines()
+    lines = _identity_file(name).decode(errors="replace").splitlines()
     written = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
     try:
         found: list[object] = [pyrage.x25519.Identity.from_str(line) for line in written]

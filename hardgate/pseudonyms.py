@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import os
 import secrets
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,8 @@ def key(*, needed: str) -> bytes:
     IntegrityError
         If it is open to others or short enough to be guessed.
     """
-    content = protection.secret(KEY, needed=needed).strip()
+    named = os.environ.get("HARDGATE_PSEUDONYM_KEY")
+    content = protection.secret(named, variable=KEY, needed=needed).strip()
     if len(content) < SHORTEST:
         raise IntegrityError(
             f"the key of {KEY} has {len(content)} bytes, expected {SHORTEST} or more; "
