@@ -222,6 +222,42 @@ def suite(
 
 
 @app.command()
+def keys(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Outside the repository; made if not there.")
+    ],
+) -> None:
+    """Make an age identity and a key for pseudonyms, each in a file for their owner alone."""
+    from hardgate import protection, pseudonyms
+
+    identity, secret = folder / "identity.txt", folder / "pseudonyms.key"
+    public = protection.make_identity(identity)
+    pseudonyms.make_key(secret)
+    sys.stdout.write(
+        f"{folder} holds two keys; keep a copy where you keep what must not be lost\n"
+        f"export {protection.IDENTITY}={identity.resolve()}\n"
+        f"export {pseudonyms.KEY}={secret.resolve()}\n"
+        f"encrypt for: {public}\n"
+    )
+
+
+@app.command()
+def protect(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A raw file, below data/MODEL.")],
+    to: Annotated[list[str], typer.Option(help="Who may read it: age1... May be repeated.")],
+) -> None:
+    """Encrypt a raw file in the age format, beside it, and print what to put in params.yaml."""
+    from hardgate import protection, provenance
+
+    made = protection.protect(file, to)
+    sys.stdout.write(
+        f"written to {made}; in params.yaml:\n  dataset:\n    path: {made.as_posix()}\n"
+        f"    sha256: {provenance.sha256_file(made)}\n    encrypt_to: [{', '.join(to)}]\n"
+        f"{file} still lies there in the clear: delete it when the other opens\n"
+    )
+
+
+@app.command()
 def up(
     detach: Annotated[bool, typer.Option("--detach", help="Go on in the background.")] = False,
     database_url: Annotated[

@@ -51,6 +51,15 @@ name                                   meaning
 ``uncertainty/ood/<score>/<kind>/...`` AUROC of telling test inputs from others of a kind, or the
                                        share of them that is let in
 ``uncertainty/ood/<score>/worst/...``  the kind whose interval reaches lowest, whole
+``personal-data/columns_scanned``      columns of the raw table that were looked through (exact)
+``personal-data/columns_found``        how many of them hold personal data (exact)
+``personal-data/found/<column>/<k>``   share of a column's different values that are of kind ``k``
+``personal-data/<property>/smallest``  rows, or different labels, of the smallest class (exact), see
+                                       :data:`AnonymityProperty`
+``personal-data/<property>/<n>/...``   ``share_below``: of rows in classes with fewer than ``n``
+``personal-data/needed/<column>``      AUC (accuracy beyond two classes) lost when it is shuffled
+``personal-data/needless/<column>``    the same of a column that could be left out with others
+``personal-data/needless_together``    the same of all these at once; absent when there are none
 ``registry/versions_before``           versions of the model registered before this one (exact)
 ``champion/exists``                    1 when the registry names a champion, else 0 (exact)
 ``champion/<metric>``                  the champion's own, on the same test split
@@ -99,6 +108,7 @@ Property = Literal[
     "reference_agreement",  # cosine between our attributions and the shap library's
 ]
 Returned = Literal["labels", "rounded", "scores", "nothing"]  # what the attacker is told
+AnonymityProperty = Literal["k_anonymity", "l_diversity"]
 Price = Literal["clean_accuracy", "clean_auc", "robust_accuracy", "robust_auc", "seconds"]
 
 SIGNS: tuple[Sign, ...] = get_args(Sign)
@@ -118,6 +128,9 @@ CLASSWISE_CALIBRATION = "uncertainty/calibration/classwise_ece"
 RISK_COVERAGE_AREA = "uncertainty/selective/aurc"
 REGRESSION_INPUTS = "regression/inputs"
 REGRESSION_SET_ASIDE = "regression/set_aside"
+COLUMNS_SCANNED = "personal-data/columns_scanned"
+COLUMNS_FOUND = "personal-data/columns_found"
+NEEDLESS_TOGETHER = "personal-data/needless_together"
 
 
 def clean(metric: Metric) -> str:
@@ -246,6 +259,26 @@ def told_apart(score: str, kind: str) -> str:
 def accepted(score: str, kind: str) -> str:
     """Name the share of inputs of a kind that a score's line lets in."""
     return f"uncertainty/ood/{word(score)}/{word(kind)}/accepted"
+
+
+def personal(column: str, entity: str) -> str:
+    """Name the share of a column's different values that are of one kind of personal data."""
+    return f"personal-data/found/{word(column)}/{entity.lower()}"
+
+
+def smallest(what: AnonymityProperty) -> str:
+    """Name the rows, or the different labels, of the class that has fewest."""
+    return f"personal-data/{what}/smallest"
+
+
+def below(what: AnonymityProperty, wanted: int) -> str:
+    """Name the share of rows in classes that have fewer than ``wanted``."""
+    return f"personal-data/{what}/{wanted}/share_below"
+
+
+def shuffled(column: str, *, needless: bool) -> str:
+    """Name what shuffling a column costs the model; ``needless`` marks one that it does without."""
+    return f"personal-data/{'needless' if needless else 'needed'}/{word(column)}"
 
 
 def price(what: Price) -> str:

@@ -80,7 +80,7 @@ def auc(labels: Labels, probabilities: Probabilities) -> Measurement:
     """
     # With two classes both sides are the same question; asking once halves the work.
     classes = [1] if probabilities.shape[1] == 2 else list(range(probabilities.shape[1]))
-    sides = [_delong(labels == c, probabilities[:, c].astype(float)) for c in classes]
+    sides = [delong(labels == c, probabilities[:, c].astype(float)) for c in classes]
     value = float(np.mean([area for area, _ in sides]))
     influence = np.mean([parts for _, parts in sides], axis=0)
     counts = [int(np.count_nonzero(labels == c)) for c in classes]
@@ -190,7 +190,7 @@ def _check(labels: Labels, probabilities: Probabilities) -> None:
         raise ContractError("a row of probabilities is not a distribution (negative, NaN, sum)")
 
 
-def _delong(
+def delong(
     positive: NDArray[np.bool_], scores: NDArray[np.float64]
 ) -> tuple[float, NDArray[np.float64]]:
     """Give the area, and each sample's part in its error: squares sum to DeLong's variance."""

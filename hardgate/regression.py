@@ -7,14 +7,13 @@ corpus has one order and one spelling: the same inputs are the same file, whatev
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load
 from torch import Tensor
 
 from hardgate import provenance, tensors
@@ -108,10 +107,10 @@ def usable(corpus: Corpus, known: Outcomes, test: Samples, region: Region) -> Us
     return Usable(corpus.take(good), positions[good], int((~good).sum()))
 
 
-def write(corpus: Corpus, path: Path) -> None:
-    """Write a corpus, whole or not at all."""
+def write(corpus: Corpus, path: Path, *, recipients: Sequence[str] = ()) -> None:
+    """Write a corpus, whole or not at all; for its recipients alone, if there are any."""
     kept = {"inputs": corpus.inputs, "labels": corpus.labels, "sources": corpus.sources}
-    tensors.write(kept, path)
+    tensors.write(kept, path, recipients=recipients)
 
 
 def read(path: Path, *, sha256: Sha256) -> Corpus:
@@ -160,7 +159,7 @@ def _tensors(path: Path, sha256: Sha256) -> dict[str, Tensor]:
             raise IntegrityError(
                 f"{path} has changed: its digest is {found[:12]}, its record says {sha256[:12]}"
             )
-        kept: dict[str, Tensor] = load(content)
+        kept = tensors.parse(content, name=str(path))
     except (OSError, SafetensorError) as error:
         raise IntegrityError(f"{path} cannot be read: {error}") from error
     return kept

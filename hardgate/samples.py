@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from hardgate import provenance, tensors
@@ -63,12 +62,15 @@ def as_floats(inputs: Tensor) -> Tensor:
     return inputs.float() / 255 if inputs.dtype == torch.uint8 else inputs
 
 
-def write(samples: Samples, path: Path, *, root: Path, classes: int) -> SplitRecord:
+def write(
+    samples: Samples, path: Path, *, root: Path, classes: int, recipients: Sequence[str] = ()
+) -> SplitRecord:
     """Write samples beside their final name, rename, and describe the file.
 
     ``path`` is absolute or below the working directory; the record holds it relative to ``root``.
     """
-    tensors.write({"inputs": samples.inputs, "labels": samples.labels, "rows": samples.rows}, path)
+    parts = {"inputs": samples.inputs, "labels": samples.labels, "rows": samples.rows}
+    tensors.write(parts, path, recipients=recipients)
     return SplitRecord(
         path=path.resolve().relative_to(root.resolve()),
         sha256=provenance.sha256_file(path),
@@ -95,7 +97,7 @@ def read(record: SplitRecord, *, root: Path) -> Samples:
             f"{record.sha256[:12]}; run the stage that writes it again"
         )
     try:
-        kept = load_file(path)
+        kept = tensors.read(path)
     except SafetensorError as error:
         raise IntegrityError(f"{record.path} is not a safetensors file: {error}") from error
     return Samples(kept["inputs"], kept["labels"], kept["rows"])

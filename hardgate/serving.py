@@ -21,7 +21,7 @@ from torch import nn
 from hardgate import candidates, devices
 from hardgate.datasets.encoding import encode_inputs
 from hardgate.errors import DataError
-from hardgate.records import ImageInput, InputSpec
+from hardgate.records import ColumnType, ImageInput, InputSpec
 from hardgate.samples import as_floats
 
 BATCH = 1024
@@ -94,6 +94,23 @@ def example(spec: InputSpec, inputs: torch.Tensor) -> pd.DataFrame | NDArray[np.
             plain = numbers.isna().sum() == names.isna().sum()
             columns[column.name] = (numbers.astype(float) if plain else names).to_numpy()
     return pd.DataFrame(columns)
+
+
+def made_up(spec: InputSpec, count: int) -> torch.Tensor:
+    """Make inputs that are nobody's, from the description of the columns alone.
+
+    They show what the model takes where rows of people must not travel with it.
+    """
+    steps = torch.linspace(-1, 1, count)
+    if isinstance(spec, ImageInput):
+        return ((1 + steps) / 2)[:, None, None, None].repeat(1, *spec.shape)
+    columns = []
+    for column in spec.columns:
+        values = (column.mean + column.scale * steps).clamp(column.low, column.high)
+        if column.categories:
+            values = (torch.arange(count) % len(column.categories)).float()
+        columns.append(values.round() if column.type is ColumnType.INTEGER else values)
+    return torch.stack(columns, dim=1)
 
 
 def read_rows(inputs: pd.DataFrame | NDArray[Any]) -> pd.DataFrame:

@@ -42,6 +42,7 @@ def augment(params: Params, dataset: DatasetRecord) -> CorpusRecord:
                 directory / "train.safetensors",
                 root=_store.ROOT,
                 classes=len(dataset.input.classes),
+                recipients=params.dataset.encrypt_to,
             ),
             original_samples=len(original),
             tallies=tallies,

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from safetensors.torch import load_file
 from torch import Tensor
 
 from hardgate import (
@@ -167,7 +166,9 @@ def _keep_answers(params: Params, probe: Probe, found: Found) -> FileRecord | No
     if found.probabilities is None:
         return None
     path = _store.directory(params.model, STAGE) / "answers" / f"{probe.name}.safetensors"
-    tensors.write({"probabilities": found.probabilities}, path)
+    tensors.write(
+        {"probabilities": found.probabilities}, path, recipients=params.dataset.encrypt_to
+    )
     return _store.file(path)
 
 
@@ -177,7 +178,12 @@ def _keep_attacked(
     if found.inputs is None:
         return None
     path = _store.directory(params.model, STAGE) / "attacked" / f"{probe.name}.safetensors"
-    spotcheck.write_attacked(path, index=subject.attacked, inputs=found.inputs)
+    spotcheck.write_attacked(
+        path,
+        index=subject.attacked,
+        inputs=found.inputs,
+        recipients=params.dataset.encrypt_to,
+    )
     return _store.file(path)
 
 
@@ -185,7 +191,7 @@ def _keep_proven(params: Params, found: Found) -> FileRecord | None:
     if found.proven is None:
         return None
     path = _store.directory(params.model, STAGE) / "proven.safetensors"
-    tensors.write({"proven": found.proven}, path)
+    tensors.write({"proven": found.proven}, path, recipients=params.dataset.encrypt_to)
     return _store.file(path)
 
 
@@ -200,7 +206,7 @@ def _found(part: Part) -> Found:
 
 
 def _tensor(kept: FileRecord | None, name: str) -> Tensor | None:
-    return None if kept is None else load_file(kept.path)[name]
+    return None if kept is None else tensors.read(kept.path)[name]
 
 
 def _write_curve(params: Params, found: Mapping[str, Measurement], path: Path) -> None:

@@ -34,7 +34,7 @@ def explain(
             device=device,
             perturb=_perturb(params, dataset, candidate),
         )
-    found.write(directory / "attributions.safetensors")
+    found.write(directory / "attributions.safetensors", recipients=params.dataset.encrypt_to)
     plots = found.plot(directory / "plots", dataset.input)
     return _store.keep(
         AttributionRecord(

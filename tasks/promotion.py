@@ -9,7 +9,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
+from numpy.typing import NDArray
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from securesystemslib.signer import Signer  # type: ignore[attr-defined]
@@ -157,8 +159,7 @@ def register(params: Params, chain: Chain, measured: Mapping[str, Measurement]) 
         _registry.log_params(run_id, _tracking.flat(records.to_plain(params)))
         _tracking.log_stages(run_id, params.model, chain)
         _registry.log_stage(run_id, STAGE, measured, ())
-        test = _store.split(chain.dataset.test)
-        example = serving.example(chain.dataset.input, test.inputs[:EXAMPLES])
+        example = _example(params, chain)
         served = serving.load(chain.candidate.directory, torch.device("cpu"))
         return _registry.register(
             run_id,
@@ -168,6 +169,17 @@ def register(params: Params, chain: Chain, measured: Mapping[str, Measurement]) 
             output=served.predict(example),
             requirements=_requirements(),
         )
+
+
+def _example(params: Params, chain: Chain) -> pd.DataFrame | NDArray[np.float32]:
+    """Pick the inputs that travel with the model: some of the test split, or made-up ones.
+
+    Whoever encrypts the rows does not want five of them beside the model in the clear.
+    """
+    spec = chain.dataset.input
+    if params.dataset.encrypt_to:
+        return serving.example(spec, serving.made_up(spec, EXAMPLES))
+    return serving.example(spec, _store.split(chain.dataset.test).inputs[:EXAMPLES])
 
 
 def _requirements() -> list[str]:
@@ -222,7 +234,7 @@ def attest(
             attacks=tuple(stored.outcomes.attacks),
         ),
         lineage=_lineage(params, chain, champion, stored),
-        predictions=_predictions(chain, model),
+        predictions=_predictions(params, chain, model),
         findings=findings,
         decision=statement.decide(findings),
         submitted_by=submitter(),
@@ -241,7 +253,8 @@ def _lineage(params: Params, chain: Chain, champion: str | None, stored: Stored)
     own = regression.fooling(stored.outcomes, chain.evaluation.adversarial)
     inherited = regression.empty() if earlier is None else earlier.regression()
     path = _store.directory(params.model, STAGE) / REGRESSION
-    regression.write(regression.merge(inherited, own, size=params.promotion.regression), path)
+    kept = regression.merge(inherited, own, size=params.promotion.regression)
+    regression.write(kept, path, recipients=params.dataset.encrypt_to)
     return Lineage(
         champion=None if earlier is None else earlier.ancestor,
         start=chain.candidate.start,
@@ -250,11 +263,10 @@ def _lineage(params: Params, chain: Chain, champion: str | None, stored: Stored)
     )
 
 
-def _predictions(chain: Chain, model: Path) -> tuple[tuple[float, ...], ...]:
+def _predictions(params: Params, chain: Chain, model: Path) -> tuple[tuple[float, ...], ...]:
     """Let the registered model answer its input example, for the watcher to compare with."""
-    test = _store.split(chain.dataset.test)
     served = serving.load(weights(model), torch.device("cpu"))
-    answers = served.predict(serving.example(chain.dataset.input, test.inputs[:EXAMPLES]))
+    answers = served.predict(_example(params, chain))
     return tuple(tuple(float(each) for each in row) for row in np.asarray(answers))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -10,7 +11,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from hardgate import measurements, region, samples, splits, state, statistics
-from hardgate.datasets import Encoded
+from hardgate.datasets import Encoded, fetching
 from hardgate.errors import ParamsError, RefusedError
 from hardgate.params import Params
 from hardgate.records import DatasetRecord, Measurement, SplitRecord
@@ -38,6 +39,8 @@ def validate(params: Params) -> DatasetRecord:
         )
     suite = Path("expectations") / f"{params.model}.json"
     raw = params.dataset.load(_store.ROOT, cache=state.room("data"))
+    if params.dataset.encrypt_to:
+        fetching.refuse_plain(raw.files, root=_store.ROOT)
     assignment = splits.assign(raw, params.validation, seed=params.seed)
     directory = _store.fresh(params.model, "validation")
     judged = _expectations.judge(
@@ -54,7 +57,10 @@ def validate(params: Params) -> DatasetRecord:
         )
     encoded = params.dataset.encode(raw, assignment.rows("train"))
     region.build(params.threat, encoded.spec)  # a threat that does not fit the data ends here
-    train, held_out, test = (_write(encoded, assignment, name, directory) for name in splits.SPLITS)
+    recipients = params.dataset.encrypt_to
+    train, held_out, test = (
+        _write(encoded, assignment, name, directory, recipients) for name in splits.SPLITS
+    )
     return _store.keep(
         DatasetRecord(
             model=params.model,
@@ -76,7 +82,13 @@ def validate(params: Params) -> DatasetRecord:
     )
 
 
-def _write(encoded: Encoded, assignment: Assignment, split: str, directory: Path) -> SplitRecord:
+def _write(
+    encoded: Encoded,
+    assignment: Assignment,
+    split: str,
+    directory: Path,
+    recipients: Sequence[str],
+) -> SplitRecord:
     rows = assignment.rows(split)
     return samples.write(
         Samples(
@@ -87,6 +99,7 @@ def _write(encoded: Encoded, assignment: Assignment, split: str, directory: Path
         directory / f"{split}.safetensors",
         root=_store.ROOT,
         classes=len(encoded.spec.classes),
+        recipients=recipients,
     )
 
 

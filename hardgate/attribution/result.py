@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,9 +63,9 @@ class Attributions:
         between = np.abs(self.outputs).argmin() if binary else order[len(order) // 2]
         return {"highest": int(order[-1]), "between": int(between), "lowest": int(order[0])}
 
-    def write(self, path: Path) -> None:
+    def write(self, path: Path, *, recipients: Sequence[str] = ()) -> None:
         """Write everything numeric as safetensors, whole or not at all."""
-        tensors.write(self._tensors(), path, metadata=self._metadata())
+        tensors.write(self._tensors(), path, metadata=self._metadata(), recipients=recipients)
 
     def plot(self, directory: Path, spec: InputSpec) -> list[Path]:
         """Draw what there is to see into PNG files of ``directory``, and name them."""

@@ -12,6 +12,7 @@ import pandas as pd
 
 from hardgate.datasets import encoding, fetching
 from hardgate.datasets.raw import Encoded, Raw, Rows
+from hardgate.protection import Recipients
 from hardgate.records import FileRecord, Record
 
 ROLES = encoding.Roles(target="diagnosis", classes=("benign", "malignant"))
@@ -38,6 +39,7 @@ class BreastCancer(Record):
     """569 tumours, 30 real-valued measurements each; benign or malignant."""
 
     kind: Literal["breast-cancer"]
+    encrypt_to: Recipients = ()  # who may read what is written of it
 
     @property
     def sources(self) -> tuple[fetching.Source, ...]:

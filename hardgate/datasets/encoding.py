@@ -42,12 +42,15 @@ class Roles(Record):
     integer: tuple[str, ...] = ()
     immutable: tuple[str, ...] = ()
     sensitive: tuple[str, ...] = ()
+    pseudonymise: tuple[str, ...] = ()  # replaced by keyed pseudonyms as the table is read
     # What only ever grows or shrinks, such as an age: attacks move it no other way.
     monotone: dict[str, Literal["increasing", "decreasing"]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _do_not_clash(self) -> Self:
         _apart("target", [self.target], "ignore", self.ignore)
+        _apart("target", [self.target], "pseudonymise", self.pseudonymise)
+        _apart("integer", self.integer, "pseudonymise", self.pseudonymise)
         _apart("categorical", self.categorical, "integer", self.integer)
         _apart("categorical", self.categorical, "monotone", self.monotone)
         for role, names in self.named().items():
@@ -78,6 +81,7 @@ class Roles(Record):
         """
         present = list(columns)
         listed = {"target": [self.target], "ignore": self.ignore, **self.named()}
+        listed["pseudonymise"] = self.pseudonymise
         for role, names in listed.items():
             for name in names:
                 if name not in present:

@@ -12,7 +12,7 @@ import http.client
 import importlib.util
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -22,7 +22,7 @@ from urllib.request import urlopen
 
 from pydantic import Field, model_validator
 
-from hardgate import progress, provenance
+from hardgate import progress, protection, provenance
 from hardgate.errors import DataError, ParamsError, UnavailableError
 from hardgate.records import FileRecord, Record, Sha256
 
@@ -85,6 +85,29 @@ def record(path: Path, *, root: Path, sha256: str | None = None) -> FileRecord:
     """Describe a raw file relative to the project root."""
     relative = Path(os.path.relpath(path, root))
     return FileRecord(path=relative, sha256=sha256 or digest(path, str(relative)))
+
+
+def refuse_plain(files: Sequence[FileRecord], *, root: Path) -> None:
+    """Refuse raw files that lie in the clear where ``encrypt_to`` says that they must not.
+
+    Raises
+    ------
+    ParamsError
+        If one is not encrypted; what an installed package carries is in everybody's hands anyway.
+    """
+    for file in files:
+        path = root / file.path
+        if path.is_dir():
+            raise ParamsError(
+                f"dataset.encrypt_to is set, but {file.path} is a folder; pack it into a zip file, "
+                f"run `hardgate protect` on it, and name the result in dataset.path"
+            )
+        if path.is_file() and not protection.is_encrypted(path):
+            raise ParamsError(
+                f"dataset.encrypt_to is set, but {file.path} is not encrypted; run "
+                f"`hardgate protect {file.path} --to age1...`, name the result in params.yaml, and "
+                "delete the plain file"
+            )
 
 
 def packaged(path: Path) -> Path:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from hardgate import provenance
+from hardgate import protection, provenance
 from hardgate.errors import DataError
 
 LARGEST = 1 << 28  # bytes of one unpacked file; a zip file can claim any size
@@ -72,9 +72,12 @@ def opened(path: Path, *, name: str) -> Iterator[Folder]:
     if path.is_dir():
         yield Directory(path)
         return
-    try:
-        archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
-        raise DataError(f"{name} is neither a folder nor a readable zip file: {error}") from error
-    with archive:
-        yield Zip(archive)
+    with protection.opened(path, name=name) as file:
+        try:
+            archive = zipfile.ZipFile(file)
+        except (zipfile.BadZipFile, OSError) as error:
+            raise DataError(
+                f"{name} is neither a folder nor a readable zip file: {error}"
+            ) from error
+        with archive:
+            yield Zip(archive)

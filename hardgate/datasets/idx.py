@@ -16,10 +16,11 @@ from typing import IO, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hardgate import provenance
+from hardgate import protection, provenance
 from hardgate.datasets import fetching, images
 from hardgate.datasets.raw import Encoded, Raw, Rows
 from hardgate.errors import DataError
+from hardgate.protection import Recipients
 from hardgate.records import Record
 
 UNSIGNED_BYTE = 0x08
@@ -29,6 +30,7 @@ class Idx(Record):
     """Four files: training and test images, and their labels."""
 
     kind: Literal["idx"]
+    encrypt_to: Recipients = ()  # who may read what is written of it
     train_images: fetching.Source
     train_labels: fetching.Source
     test_images: fetching.Source
@@ -81,10 +83,11 @@ def read(path: Path, *, name: str, dimensions: int) -> NDArray[np.uint8]:
     DataError
         If the file is cut off, of another format or size than its header says.
     """
-    with path.open("rb") as file:
-        opened = gzip.open if file.read(2) == b"\x1f\x8b" else open
     try:
-        with opened(path, "rb") as file:
+        with protection.opened(path, name=name) as plain:
+            packed = plain.read(2) == b"\x1f\x8b"
+            plain.seek(0)
+            file = gzip.GzipFile(fileobj=plain) if packed else plain
             shape = _read_shape(file, name, dimensions)
             size, content = math.prod(shape), bytearray()
             while len(content) <= size and (block := file.read(provenance.BLOCK)):

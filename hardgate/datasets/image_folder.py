@@ -22,6 +22,7 @@ from hardgate import progress, provenance
 from hardgate.datasets import fetching, folders, images
 from hardgate.datasets.raw import Encoded, Raw, Rows
 from hardgate.errors import DataError
+from hardgate.protection import Recipients
 from hardgate.records import FileRecord
 
 ENDINGS = (".png", ".jpg", ".jpeg")
@@ -45,6 +46,7 @@ class ImageFolder(fetching.Source):
     """Images sorted into folders. ``sha256`` is that of the zip file, or of the whole folder."""
 
     kind: Literal["image-folder"]
+    encrypt_to: Recipients = ()  # who may read what is written of it
     channels: Literal[1, 3] = 3
     size: tuple[PositiveInt, PositiveInt] | None = None  # height, width to resize to
 

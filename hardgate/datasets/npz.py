@@ -16,9 +16,11 @@ import numpy as np
 from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
+from hardgate import protection
 from hardgate.datasets import fetching, images
 from hardgate.datasets.raw import Encoded, Raw, Rows
 from hardgate.errors import DataError
+from hardgate.protection import Recipients
 
 PARTS = {"train": "train", "val": "held_out", "test": "test"}
 
@@ -27,6 +29,7 @@ class Npz(fetching.Source):
     """One file with every split; without ``val`` arrays, held-out rows come from ``train``."""
 
     kind: Literal["npz"]
+    encrypt_to: Recipients = ()  # who may read what is written of it
     classes: tuple[str, ...] | None = None  # names by label number; the numbers, if not given
 
     @property
@@ -64,7 +67,7 @@ def _read(path: Path, name: str) -> dict[str, NDArray[Any]]:
     wanted = [f"{part}_{what}" for part in PARTS for what in ("images", "labels")]
     arrays, key = {}, "the archive"
     try:
-        with path.open("rb") as file:  # opened here, because numpy leaves a broken one open
+        with protection.opened(path, name=name) as file:  # numpy leaves a broken one open
             archive = np.load(file, allow_pickle=False)
             if not isinstance(archive, NpzFile):
                 raise DataError(f"{name} is one array, expected an .npz archive of several")

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -19,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from hardgate import progress
+from hardgate import progress, protection
 from hardgate.errors import DataError
 
 CHUNK = 1 << 18  # rows of CSV
@@ -35,20 +38,32 @@ def read_table(path: Path, *, name: str, separator: str = ",") -> pd.DataFrame:
     DataError
         If the file is cut off, broken, empty or has two columns of one name.
     """
-    with path.open("rb") as file:
+    with protection.opened(path, name=name) as file:
         start = file.read(4)
-    if start == b"PAR1":
-        return _read_parquet(path, name)
-    opened = gzip.open if start[:2] == b"\x1f\x8b" else open
+        file.seek(0)
+        if start == b"PAR1":
+            return _read_parquet(file, name)
+        try:
+            with _text(file, packed=start[:2] == b"\x1f\x8b") as text:
+                _check_header(text, name, separator)
+            with _text(file, packed=start[:2] == b"\x1f\x8b") as text:
+                return _read_csv(text, name, separator)
+        except BROKEN as error:
+            raise DataError(
+                f"{name} is cut off or broken: {error}; fetch it again from its source"
+            ) from error
+
+
+@contextmanager
+def _text(file: BinaryIO, *, packed: bool) -> Iterator[IO[str]]:
+    """Read a file from its beginning as text, unpacked on the way, and leave it open."""
+    file.seek(0)
+    unpacked: Any = gzip.GzipFile(fileobj=file) if packed else file
+    text = io.TextIOWrapper(unpacked, encoding="utf-8-sig", newline="")
     try:
-        with opened(path, "rt", encoding="utf-8-sig", newline="") as text:
-            _check_header(text, name, separator)
-        with opened(path, "rt", encoding="utf-8-sig", newline="") as text:
-            return _read_csv(text, name, separator)
-    except BROKEN as error:
-        raise DataError(
-            f"{name} is cut off or broken: {error}; fetch it again from its source"
-        ) from error
+        yield text
+    finally:
+        text.detach()
 
 
 def _check_header(text: IO[str], name: str, separator: str) -> None:
@@ -118,9 +133,9 @@ def _same(wide: NDArray[Any], narrow: Any) -> bool:
     return bool(((narrowed == wide) | (wide != wide)).all())  # NaN is not equal to itself
 
 
-def _read_parquet(path: Path, name: str) -> pd.DataFrame:
+def _read_parquet(source: BinaryIO, name: str) -> pd.DataFrame:
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(source) as file:
             names = [n for n in file.schema_arrow.names if not n.startswith("__index_level_")]
             _refuse_equal_names(names, name)
             columns = {

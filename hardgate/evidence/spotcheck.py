@@ -9,7 +9,7 @@ choice: the seed must be drawn after the evidence was signed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -21,7 +21,7 @@ from pydantic import NonNegativeInt, PositiveInt
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from hardgate import tensors
+from hardgate import protection, tensors
 from hardgate.errors import ContractError, IntegrityError
 from hardgate.evidence import merkle, outcomes
 from hardgate.evidence.outcomes import Answers, Outcomes, Stored
@@ -127,14 +127,16 @@ def meaning(report: SpotReport) -> str:
     )
 
 
-def write_attacked(path: Path, *, index: Tensor, inputs: Tensor) -> None:
+def write_attacked(
+    path: Path, *, index: Tensor, inputs: Tensor, recipients: Sequence[str] = ()
+) -> None:
     """Store one attack's inputs for later spot checks: float32, by position in the test split."""
     if inputs.dtype != torch.float32 or index.shape != (len(inputs),):
         raise ContractError(
             f"attacked inputs are {inputs.dtype} {tuple(inputs.shape)} at {tuple(index.shape)} "
             "positions, expected float32 and one position each"
         )
-    tensors.write({"index": index, "inputs": inputs}, path)
+    tensors.write({"index": index, "inputs": inputs}, path, recipients=recipients)
 
 
 def _outside_of_tree(stored: Stored, chosen: NDArray[np.int64], root: bytes) -> Iterator[str]:
@@ -207,8 +209,11 @@ def _clean_inputs(test: Path, known: Outcomes, chosen: NDArray[np.int64]) -> Ten
 
 
 def _read(path: Path, name: str, rows: NDArray[np.int64] | None = None) -> Tensor:
-    """Read a tensor, or some of its rows, without reading the rest of the file."""
+    """Read a tensor, or some of its rows, without reading the rest of a file that is plain."""
     try:
+        if protection.is_encrypted(path):
+            held = tensors.read(path)[name]
+            return held if rows is None else held[torch.from_numpy(rows)]
         with safe_open(path, framework="pt") as file:
             if rows is None:
                 whole: Tensor = file.get_tensor(name)

@@ -14,6 +14,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from hardgate.errors import ParamsError
+from hardgate.gates.anonymity import AnonymityGate
 from hardgate.gates.calibration import CalibrationGate
 from hardgate.gates.certified import CertifiedGate
 from hardgate.gates.clean_quality import CleanQualityGate
@@ -28,6 +29,7 @@ from hardgate.gates.known_answers import KnownAnswersGate
 from hardgate.gates.masked_gradients import MaskedGradientsGate
 from hardgate.gates.negative_flips import NegativeFlipsGate
 from hardgate.gates.out_of_distribution import OutOfDistributionGate
+from hardgate.gates.personal_data import PersonalDataGate
 from hardgate.gates.robust_accuracy import RobustAccuracyGate
 from hardgate.gates.robust_auc import RobustAucGate
 from hardgate.gates.robust_sequential import RobustSequentialGate
@@ -53,6 +55,8 @@ Gate = Annotated[
     | ExtractionGate
     | SelectiveGate
     | OutOfDistributionGate
+    | PersonalDataGate
+    | AnonymityGate
     | ExplanationAdditivityGate
     | ExplanationStabilityGate,
     Field(discriminator="kind"),

@@ -26,12 +26,17 @@ from typing import Annotated
 from pydantic import Field
 
 from hardgate.risks.extraction import Extraction
+from hardgate.risks.personal_data import PersonalData
 from hardgate.risks.uncertainty import Uncertainty
 
 Risk = Annotated[
-    Extraction  # one member a line
-    | Uncertainty,
+    Extraction | PersonalData | Uncertainty,
     Field(discriminator="name"),
 ]
 
-__all__ = ["Extraction", "Risk", "Uncertainty"]
+__all__ = [
+    "Extraction",
+    "PersonalData",
+    "Risk",
+    "Uncertainty",
+]

@@ -65,7 +65,7 @@ def test_delong_matches_the_variance_written_out_pair_by_pair():
     wins = (scores[labels == 1][:, None] > scores[labels == 0][None, :]).astype(float)
     m, n = wins.shape
     expected = wins.mean(axis=1).var(ddof=1) / m + wins.mean(axis=0).var(ddof=1) / n
-    area, parts = quality._delong(labels == 1, scores)
+    area, parts = quality.delong(labels == 1, scores)
     assert area == pytest.approx(wins.mean())
     assert np.sum(parts**2) == pytest.approx(expected)
 

@@ -123,3 +123,12 @@ def test_images_the_model_cannot_have_meant_are_refused(
 ) -> None:
     with pytest.raises(DataError, match=message):
         images.predict(pixels)
+
+
+@pytest.mark.parametrize("spec", [TABLE, IMAGES])
+def test_made_up_inputs_are_answered_and_lie_where_the_training_rows_do(spec, request) -> None:
+    served = request.getfixturevalue("table" if spec is TABLE else "images")
+    inputs = serving.made_up(spec, 5)
+    assert len(served.predict(serving.example(spec, inputs))) == 5
+    assert inputs.min() >= -1
+    assert inputs.max() <= 1

@@ -24,6 +24,7 @@ GUIDE = Path("docs/gates.md").read_text(encoding="utf-8")
 # What some gates must know before they judge at all.
 PREMISES = {
     measurements.EXPECTATIONS: statistics.exact(30, 10_000),
+    measurements.COLUMNS_SCANNED: statistics.exact(30, 10_000),
     measurements.VERSIONS_BEFORE: statistics.exact(0, 1),
     measurements.CHAMPION_EXISTS: statistics.exact(0, 1),
 }
