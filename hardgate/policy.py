@@ -11,10 +11,12 @@ from hardgate import transfer
 from hardgate.certification.proofs import Bounding
 from hardgate.errors import ParamsError
 from hardgate.gates import Policy
+from hardgate.gates.attribute_inference import AttributeInferenceGate
 from hardgate.gates.certified import CertifiedGate
 from hardgate.gates.corruption import CorruptionGate
 from hardgate.gates.corruption_error import CorruptionErrorGate
 from hardgate.gates.fairness import FairnessGate
+from hardgate.gates.inversion import InversionGate
 from hardgate.gates.robust_accuracy import RobustAccuracyGate
 from hardgate.gates.robust_auc import RobustAucGate
 from hardgate.gates.robust_sequential import RobustSequentialGate
@@ -23,6 +25,7 @@ from hardgate.measurements import WORST_CASE
 from hardgate.params_file import meant
 from hardgate.probes import Evaluation
 from hardgate.records import InputSpec, TableInput
+from hardgate.risks import Privacy
 
 
 def check(policy: Policy, section: Evaluation, spec: InputSpec) -> None:
@@ -66,6 +69,14 @@ def check(policy: Policy, section: Evaluation, spec: InputSpec) -> None:
                 )
             case ShiftGate():
                 _shifted(section, spec, gate, place)
+            case AttributeInferenceGate():
+                guessed = [name for each in _private(section) for name in each.guessed(spec)]
+                _among(guessed, gate.column, f"{place}.column", "evaluation guesses cells of")
+            case InversionGate() if not any(each.inversion for each in _private(section)):
+                raise ParamsError(
+                    f"{place}.kind = {gate.kind!r}: evaluation inverts no images; for images give "
+                    "the risk privacy its inversion, for a table remove the gate"
+                )
 
 
 def _judges(section: Evaluation, gate: RobustSequentialGate, place: str) -> None:
@@ -76,6 +87,10 @@ def _judges(section: Evaluation, gate: RobustSequentialGate, place: str) -> None
             f"{place} asks for {gate.attack} at bound {gate.bound:g} and alpha {gate.alpha:g}; "
             "give evaluation.sequential the same attack, bound and alpha"
         )
+
+
+def _private(section: Evaluation) -> list[Privacy]:
+    return [risk for risk in section.risks if isinstance(risk, Privacy)]
 
 
 def _shifted(section: Evaluation, spec: InputSpec, gate: ShiftGate, place: str) -> None:

@@ -14,6 +14,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from hardgate.errors import ParamsError
+from hardgate.gates.attribute_inference import AttributeInferenceGate
 from hardgate.gates.calibration import CalibrationGate
 from hardgate.gates.certified import CertifiedGate
 from hardgate.gates.clean_quality import CleanQualityGate
@@ -24,8 +25,10 @@ from hardgate.gates.explanation_additivity import ExplanationAdditivityGate
 from hardgate.gates.explanation_stability import ExplanationStabilityGate
 from hardgate.gates.extraction import ExtractionGate
 from hardgate.gates.fairness import FairnessGate
+from hardgate.gates.inversion import InversionGate
 from hardgate.gates.known_answers import KnownAnswersGate
 from hardgate.gates.masked_gradients import MaskedGradientsGate
+from hardgate.gates.membership import MembershipGate
 from hardgate.gates.negative_flips import NegativeFlipsGate
 from hardgate.gates.robust_accuracy import RobustAccuracyGate
 from hardgate.gates.robust_auc import RobustAucGate
@@ -49,6 +52,9 @@ Gate = Annotated[
     | CertifiedGate
     | FairnessGate
     | ExtractionGate
+    | MembershipGate
+    | AttributeInferenceGate
+    | InversionGate
     | ExplanationAdditivityGate
     | ExplanationStabilityGate,
     Field(discriminator="kind"),
