@@ -7,6 +7,7 @@ alike, whatever attack looks at it: that is what makes the numbers honest, and n
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +16,8 @@ from torch import Tensor
 from hardgate.errors import DataError
 from hardgate.samples import Samples
 from hardgate.subject import Origin, Subject
+
+BATCH = 1000
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,9 @@ def choose(subject: Subject, origin: Origin, count: int) -> Audited:
         If fewer than two rows of a side are left.
     """
     corpus = origin.corpus()
-    known = set(_spelled(corpus))
-    unseen = torch.tensor([row not in known for row in _spelled(subject.test)])
+    tested = list(_spelled(subject.test))
+    known = set(tested).intersection(_spelled(corpus))
+    unseen = torch.tensor([row not in known for row in tested])
     trained_on = torch.isin(subject.train.rows, corpus.rows[corpus.rows >= 0])
     generator = torch.Generator().manual_seed(subject.seed)
     sides = [
@@ -60,10 +64,11 @@ def _parts(samples: Samples) -> tuple[Tensor, Tensor, Tensor]:
     return samples.inputs, samples.labels, samples.rows
 
 
-def _spelled(samples: Samples) -> list[bytes]:
+def _spelled(samples: Samples) -> Iterator[bytes]:
     """Spell each row and its label as bytes, to find it again."""
-    cells, labels = samples.floats().flatten(1).numpy(), samples.labels.numpy()
-    return [row.tobytes() + label.tobytes() for row, label in zip(cells, labels, strict=True)]
+    for inputs, labels in samples.batches(BATCH):
+        for row, label in zip(inputs.numpy(), labels.numpy(), strict=True):
+            yield row.tobytes() + label.tobytes()
 
 
 def _some(samples: Samples, eligible: Tensor, count: int, generator: torch.Generator) -> Samples:
