@@ -60,6 +60,15 @@ name                                   meaning
 ``personal-data/needed/<column>``      AUC (accuracy beyond two classes) lost when it is shuffled
 ``personal-data/needless/<column>``    the same of a column that could be left out with others
 ``personal-data/needless_together``    the same of all these at once; absent when there are none
+``privacy/membership/<attack>/auc``     how well an attack tells rows trained on from others, as the
+                                       area under its ROC curve, see :data:`Membership`
+``privacy/membership/<attack>/...``    the share of rows trained on that it names where it is wrong
+                                       about 1 % or 0.1 % of the others, see :data:`Leak`
+``.../<attack>/shadow_auc``            the same area for a shadow: half the rows, no defence
+``privacy/attribute/<column>/...``     ``imputed``: share of rows trained on whose cell is guessed
+                                       right without the model; ``<attack>/gain``: what it adds
+``privacy/inversion/<leak>``           how well nearness to images inverted from the model tells
+                                       images trained on from others
 ``registry/versions_before``           versions of the model registered before this one (exact)
 ``champion/exists``                    1 when the registry names a champion, else 0 (exact)
 ``champion/<metric>``                  the champion's own, on the same test split
@@ -109,8 +118,21 @@ Property = Literal[
 ]
 Returned = Literal["labels", "rounded", "scores", "nothing"]  # what the attacker is told
 AnonymityProperty = Literal["k_anonymity", "l_diversity"]
+Membership = Literal[
+    "confidence",  # the model's confidence in the true label, alone
+    "lira",  # the same, less what models say that never saw the row
+    "rmia",  # the true label's likelihood over its mean among models that did and did not
+]
+Leak = Literal["auc", "tpr_at_1_percent", "tpr_at_0.1_percent"]
+Inference = Literal[
+    "membership",  # the value with which the row looks most like one trained on
+    "confidence",  # the value with which the model is surest of the true label
+]
 Price = Literal["clean_accuracy", "clean_auc", "robust_accuracy", "robust_auc", "seconds"]
 
+MEMBERSHIPS: tuple[Membership, ...] = get_args(Membership)
+LEAKS: tuple[Leak, ...] = get_args(Leak)
+INFERENCES: tuple[Inference, ...] = get_args(Inference)
 SIGNS: tuple[Sign, ...] = get_args(Sign)
 WORST_CASE = "worst_case"
 EXPECTATIONS = "data/expectations"
@@ -279,6 +301,31 @@ def below(what: AnonymityProperty, wanted: int) -> str:
 def shuffled(column: str, *, needless: bool) -> str:
     """Name what shuffling a column costs the model; ``needless`` marks one that it does without."""
     return f"personal-data/{'needless' if needless else 'needed'}/{word(column)}"
+
+
+def membership(attack: Membership, leak: Leak) -> str:
+    """Name how well an attack tells rows trained on from others."""
+    return f"privacy/membership/{attack}/{leak}"
+
+
+def shadow_membership(attack: Membership) -> str:
+    """Name the area under the ROC curve that an attack reaches against a shadow."""
+    return f"privacy/membership/{attack}/shadow_auc"
+
+
+def imputed(column: str) -> str:
+    """Name how often a column is guessed from the others, without the model."""
+    return f"privacy/attribute/{word(column)}/imputed"
+
+
+def attribute_gain(column: str, attack: Inference) -> str:
+    """Name what the model adds to guessing a column from the others."""
+    return f"privacy/attribute/{word(column)}/{attack}/gain"
+
+
+def inversion(leak: Leak) -> str:
+    """Name how well inverted images tell images trained on from others."""
+    return f"privacy/inversion/{leak}"
 
 
 def price(what: Price) -> str:

@@ -11,10 +11,12 @@ from hardgate import transfer
 from hardgate.certification.proofs import Bounding
 from hardgate.errors import ParamsError
 from hardgate.gates import Policy
+from hardgate.gates.attribute_inference import AttributeInferenceGate
 from hardgate.gates.certified import CertifiedGate
 from hardgate.gates.corruption import CorruptionGate
 from hardgate.gates.corruption_error import CorruptionErrorGate
 from hardgate.gates.fairness import FairnessGate
+from hardgate.gates.inversion import InversionGate
 from hardgate.gates.out_of_distribution import OutOfDistributionGate
 from hardgate.gates.robust_accuracy import RobustAccuracyGate
 from hardgate.gates.robust_auc import RobustAucGate
@@ -25,7 +27,7 @@ from hardgate.measurements import WORST_CASE
 from hardgate.params_file import meant
 from hardgate.probes import Evaluation
 from hardgate.records import InputSpec, TableInput
-from hardgate.risks import Uncertainty
+from hardgate.risks import Privacy, Uncertainty
 
 SECTIONS = frozenset({"fairness"})  # measured by a section of its own, which is looked at below
 
@@ -73,6 +75,14 @@ def check(policy: Policy, section: Evaluation, spec: InputSpec) -> None:
                 _uncertain(section, gate, place)
             case ShiftGate():
                 _shifted(section, spec, gate, place)
+            case AttributeInferenceGate():
+                guessed = [name for each in _private(section) for name in each.guessed(spec)]
+                _among(guessed, gate.column, f"{place}.column", "evaluation guesses cells of")
+            case InversionGate() if not any(each.inversion for each in _private(section)):
+                raise ParamsError(
+                    f"{place}.kind = {gate.kind!r}: evaluation inverts no images; for images give "
+                    "the risk privacy its inversion, for a table remove the gate"
+                )
 
 
 def _judges(section: Evaluation, gate: RobustSequentialGate, place: str) -> None:
@@ -95,6 +105,10 @@ def _uncertain(
         elif isinstance(risk, Uncertainty) and isinstance(gate, OutOfDistributionGate):
             known = [score.label for score in risk.scores]
             _among(known, gate.score, f"{place}.score", "uncertainty has scores")
+
+
+def _private(section: Evaluation) -> list[Privacy]:
+    return [risk for risk in section.risks if isinstance(risk, Privacy)]
 
 
 def _shifted(section: Evaluation, spec: InputSpec, gate: ShiftGate, place: str) -> None:

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, Field
 
 from hardgate.errors import ParamsError
 from hardgate.gates.anonymity import AnonymityGate
+from hardgate.gates.attribute_inference import AttributeInferenceGate
 from hardgate.gates.calibration import CalibrationGate
 from hardgate.gates.certified import CertifiedGate
 from hardgate.gates.clean_quality import CleanQualityGate
@@ -25,8 +26,10 @@ from hardgate.gates.explanation_additivity import ExplanationAdditivityGate
 from hardgate.gates.explanation_stability import ExplanationStabilityGate
 from hardgate.gates.extraction import ExtractionGate
 from hardgate.gates.fairness import FairnessGate
+from hardgate.gates.inversion import InversionGate
 from hardgate.gates.known_answers import KnownAnswersGate
 from hardgate.gates.masked_gradients import MaskedGradientsGate
+from hardgate.gates.membership import MembershipGate
 from hardgate.gates.negative_flips import NegativeFlipsGate
 from hardgate.gates.out_of_distribution import OutOfDistributionGate
 from hardgate.gates.personal_data import PersonalDataGate
@@ -57,6 +60,9 @@ Gate = Annotated[
     | OutOfDistributionGate
     | PersonalDataGate
     | AnonymityGate
+    | MembershipGate
+    | AttributeInferenceGate
+    | InversionGate
     | ExplanationAdditivityGate
     | ExplanationStabilityGate,
     Field(discriminator="kind"),

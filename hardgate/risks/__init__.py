@@ -27,16 +27,18 @@ from pydantic import Field
 
 from hardgate.risks.extraction import Extraction
 from hardgate.risks.personal_data import PersonalData
+from hardgate.risks.privacy import Privacy
 from hardgate.risks.uncertainty import Uncertainty
 
 Risk = Annotated[
-    Extraction | PersonalData | Uncertainty,
+    Extraction | PersonalData | Privacy | Uncertainty,
     Field(discriminator="name"),
 ]
 
 __all__ = [
     "Extraction",
     "PersonalData",
+    "Privacy",
     "Risk",
     "Uncertainty",
 ]

@@ -18,10 +18,20 @@ TEXT = TINY.read_text(encoding="utf-8")
 
 
 def table(*columns: tuple[str, bool]) -> TableInput:
-    """Describe a table of numbers by its columns' names, and whether they are sensitive."""
+    """Describe a table by its columns' names, and whether they are sensitive.
+
+    Names in capitals have two categories, the others are numbers.
+    """
     described = [
         Column(
-            name=name, type=ColumnType.REAL, sensitive=sensitive, mean=0, scale=1, low=-1, high=1
+            name=name,
+            type=ColumnType.CATEGORICAL if name.isupper() else ColumnType.REAL,
+            categories=("no", "yes") if name.isupper() else (),
+            sensitive=sensitive,
+            mean=0,
+            scale=1,
+            low=-1,
+            high=1,
         )
         for name, sensitive in columns
     ]
@@ -29,6 +39,7 @@ def table(*columns: tuple[str, bool]) -> TableInput:
 
 
 BORROWERS = table(("income", False), ("debt", True))
+WHO = table(("income", False), ("debt", True), ("SEX", True))
 
 
 @pytest.fixture
@@ -334,6 +345,9 @@ ASKED = {
     "certified": "{kind: certified, bound: 0.6, min_samples: 9}",
     "selective": "{kind: selective, coverage: %s, bound: 0.6, min_samples: 9}",
     "out_of_distribution": "{kind: out_of_distribution, score: %s, bound: 0.6, min_samples: 9}",
+    "membership": "{kind: membership, metric: auc, bound: 0.6, min_samples: 9}",
+    "attribute_inference": "{kind: attribute_inference, column: %s, bound: 0.1, min_samples: 9}",
+    "inversion": "{kind: inversion, metric: auc, bound: 0.6, min_samples: 9}",
 }
 DOUBT = (
     "[{name: uncertainty, coverages: [0.8], scores: [{name: mahalanobis, space: inputs}], "
@@ -344,6 +358,8 @@ DEBT = next(column for column in BORROWERS.columns if column.name == "debt")
 RENTERS = BORROWERS.model_copy(
     update={"columns": (*BORROWERS.columns, DEBT.model_copy(update={"name": "rent"}))}
 )
+PRIVACY = "[{name: privacy, samples: 9, shadows: {pairs: 2, epochs: 1, batch_size: 9}%s}]"
+GUESSED, INVERTED = ", attributes: 9", ", inversion: {starts: 1, steps: 1, rate: 0.1}"
 TRANSFER = (
     "{attack: {name: constrained-pgd, step_size: 0.05, steps: 5, restarts: 1, check_every: 5}}"
 )
@@ -421,6 +437,23 @@ VOTES = "{method: smoothing, samples: 9, sigma: 1, selection: 9, draws: 9, alpha
         (ASKED["corruption_error"], {"corruptions": SWEEP}, PICTURES, None),
         (ASKED["robust_accuracy"] % "transfer", {}, BORROWERS, "gates.2.attack = 'transfer'"),
         (ASKED["robust_accuracy"] % "transfer", {"transfer": TRANSFER}, BORROWERS, None),
+        (ASKED["membership"], {}, PICTURES, "kind = 'privacy': evaluation.risks has nothing"),
+        (ASKED["membership"], {"risks": PRIVACY % ""}, PICTURES, None),
+        (
+            ASKED["attribute_inference"] % "SEX",
+            {"risks": PRIVACY % ""},
+            WHO,
+            "gates.2.column = 'SEX': evaluation guesses cells of nothing",
+        ),
+        (
+            ASKED["attribute_inference"] % "SXE",
+            {"risks": PRIVACY % GUESSED},
+            WHO,
+            "evaluation guesses cells of SEX; did you mean SEX?",
+        ),
+        (ASKED["attribute_inference"] % "SEX", {"risks": PRIVACY % GUESSED}, WHO, None),
+        (ASKED["inversion"], {"risks": PRIVACY % ""}, PICTURES, "evaluation inverts no images"),
+        (ASKED["inversion"], {"risks": PRIVACY % INVERTED}, PICTURES, None),
     ],
 )
 def test_a_gate_that_asks_for_what_nobody_measures_is_refused_before_the_run(
