@@ -23,6 +23,9 @@ from hardgate.measurements import WORST_CASE
 from hardgate.params_file import meant
 from hardgate.probes import Evaluation
 from hardgate.records import InputSpec, TableInput
+from hardgate.supply_chain import NAME as SUPPLY_CHAIN
+
+ELSEWHERE = frozenset({SUPPLY_CHAIN})  # measured in promotion, whatever the params say
 
 
 def check(policy: Policy, section: Evaluation, spec: InputSpec) -> None:
@@ -40,7 +43,7 @@ def check(policy: Policy, section: Evaluation, spec: InputSpec) -> None:
     for at, gate in enumerate(policy):
         place = f"promotion.gates.{at}"
         risk = getattr(gate, "risk", None)
-        if risk is not None:
+        if risk is not None and risk not in ELSEWHERE:
             _among(
                 [each.name for each in section.risks], risk, f"{place}.kind", "evaluation.risks has"
             )

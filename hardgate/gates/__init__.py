@@ -14,6 +14,8 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from hardgate.errors import ParamsError
+from hardgate.gates.advisories import AdvisoriesGate
+from hardgate.gates.artifact_safety import ArtifactSafetyGate
 from hardgate.gates.calibration import CalibrationGate
 from hardgate.gates.certified import CertifiedGate
 from hardgate.gates.clean_quality import CleanQualityGate
@@ -24,6 +26,7 @@ from hardgate.gates.explanation_additivity import ExplanationAdditivityGate
 from hardgate.gates.explanation_stability import ExplanationStabilityGate
 from hardgate.gates.extraction import ExtractionGate
 from hardgate.gates.fairness import FairnessGate
+from hardgate.gates.installation import InstallationGate
 from hardgate.gates.known_answers import KnownAnswersGate
 from hardgate.gates.masked_gradients import MaskedGradientsGate
 from hardgate.gates.negative_flips import NegativeFlipsGate
@@ -50,7 +53,10 @@ Gate = Annotated[
     | FairnessGate
     | ExtractionGate
     | ExplanationAdditivityGate
-    | ExplanationStabilityGate,
+    | ExplanationStabilityGate
+    | ArtifactSafetyGate
+    | AdvisoriesGate
+    | InstallationGate,
     Field(discriminator="kind"),
 ]
 
