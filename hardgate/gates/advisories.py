@@ -1,8 +1,8 @@
 """Asks whether a known fault of an installed package is left, by advisories that are not too old.
 
-Alfadel, Costa and Shihab (2023), "Empirical analysis of security vulnerabilities in Python packages":
-most are found years after they came, and fixed within weeks of that. So what was clean last year says
-little, and the age of what is known is asked as well.
+Alfadel, Costa and Shihab (2023), "Empirical analysis of security vulnerabilities in Python
+packages": most are found years after they came, and fixed soon after. So what was clean last year
+says little, and the age of what is known is asked as well.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Asks whether what runs is what was locked, and nobody is told of it.
 
-Ladisa et al. (2023), "SoK: Taxonomy of attacks on open-source software supply chains": a package that
-stands in the place of another needs no fault in it.
+Ladisa et al. (2023), "SoK: Taxonomy of attacks on open-source software supply chains": a package
+that stands in the place of another needs no fault in it.
 """
 
 from __future__ import annotations

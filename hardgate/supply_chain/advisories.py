@@ -1,9 +1,9 @@
 """Known faults of installed packages, by a dated snapshot of advisories in OSV form.
 
 https://ossf.github.io/osv-schema/. A snapshot comes with this library: a list of some dozens of
-widely known advisories, put together by hand, so that there is something to compare with where there
-is no network. It says of which packages it speaks and until when, and claims no more. ``hardgate
-doctor --update`` puts a whole one in its place.
+widely known advisories, put together by hand, so that there is something to compare with where
+there is no network. It says of which packages it speaks and until when, and claims no more.
+``hardgate doctor --update`` puts a whole one in its place.
 
 One fault has several names (CVE, GHSA, PYSEC); entries that share one are counted once. What cannot
 be told counts against the package: a severity nobody states is the gravest, and a version that
@@ -89,7 +89,8 @@ def newest() -> Snapshot:
     IntegrityError
         If one is broken; names it.
     """
-    found = [read(path) for path in (place(), BUNDLED) if path.is_file()]
+    updated = state.location() / ROOM / FILE
+    found = [read(path) for path in (updated, BUNDLED) if path.is_file()]
     if not found:
         raise IntegrityError(f"{BUNDLED} is missing; run hardgate doctor --update")
     return max(found, key=lambda snapshot: snapshot.as_of)

@@ -21,7 +21,7 @@ from typing import Any
 
 from hardgate.records import Record
 from hardgate.supply_chain import disguises, formats
-from hardgate.supply_chain.formats import Refused
+from hardgate.supply_chain.formats import RefusedFile
 
 LARGEST = 16 << 30  # bytes of one file
 MOST_FILES = 1000
@@ -169,7 +169,7 @@ def check_content(content: disguises.Bytes, path: str, locked: Collection[str]) 
             _check_mlmodel(described)
         else:
             _check_environment(described, locked)
-    except Refused as error:
+    except RefusedFile as error:
         return str(error)
     return None
 
@@ -178,24 +178,24 @@ def _check_mlmodel(described: dict[str, Any]) -> None:
     """Refuse a description that makes MLflow load anything but this library on these data."""
     flavors = described.get("flavors")
     if not isinstance(flavors, dict) or set(flavors) != {FLAVOR}:
-        raise Refused(f"it is an MLmodel whose flavors are not {FLAVOR} alone")
+        raise RefusedFile(f"it is an MLmodel whose flavors are not {FLAVOR} alone")
     flavor = flavors[FLAVOR]
     if not isinstance(flavor, dict) or set(flavor) - FLAVOR_KEYS:
-        raise Refused(f"its {FLAVOR} has keys beyond {', '.join(sorted(FLAVOR_KEYS))}")
+        raise RefusedFile(f"its {FLAVOR} has keys beyond {', '.join(sorted(FLAVOR_KEYS))}")
     if flavor.get("loader_module") != LOADER:
-        raise Refused(f"it is loaded by {flavor.get('loader_module')!r} and not by {LOADER}")
+        raise RefusedFile(f"it is loaded by {flavor.get('loader_module')!r} and not by {LOADER}")
     if flavor.get("code") is not None:
-        raise Refused(f"it brings code along, in {flavor['code']!r}")
+        raise RefusedFile(f"it brings code along, in {flavor['code']!r}")
     for name in (flavor.get("data"), *_texts(flavor.get("env", {}))):
         if not isinstance(name, str) or check_name(name):
-            raise Refused(f"it names {name!r}, which is not a file below it")
+            raise RefusedFile(f"it names {name!r}, which is not a file below it")
 
 
 def _check_environment(described: dict[str, Any], locked: Collection[str]) -> None:
     """Refuse dependencies from elsewhere, and those that nobody locked."""
     for text in _texts(described):
         if "://" in text or "@" in text or "git+" in text:
-            raise Refused(f"it points elsewhere: {text!r}")
+            raise RefusedFile(f"it points elsewhere: {text!r}")
     wanted = [
         text
         for key in ("dependencies", "build_dependencies")
@@ -204,7 +204,7 @@ def _check_environment(described: dict[str, Any], locked: Collection[str]) -> No
     ]
     names = [(text, formats.requirement(text)) for text in wanted]
     if strange := [text for text, name in names if name is None]:
-        raise Refused(f"its dependency {strange[0]!r} is no plain requirement")
+        raise RefusedFile(f"its dependency {strange[0]!r} is no plain requirement")
     _check_packages([name for _, name in names if name], locked)
 
 
@@ -212,9 +212,7 @@ def _check_packages(names: list[str], locked: Collection[str]) -> None:
     for name in names:
         canonical = re.sub(r"[-_.]+", "-", name).lower()
         if canonical not in locked and canonical not in INSTALLERS:
-            raise Refused(
-                f"it asks for the package {name!r}, which requirements.lock does not name"
-            )
+            raise RefusedFile(f"it asks for the package {name!r}, which the lock does not name")
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -231,7 +229,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 def _second_look(file: Any, path: str) -> str | None:
     """Let picklescan look at a file that was let through."""
-    from picklescan import scanner
+    from picklescan import scanner  # whose globals are not counted: text can read as one
 
     logger = logging.getLogger("picklescan")
     before, logger.disabled = logger.disabled, True
@@ -242,9 +240,7 @@ def _second_look(file: Any, path: str) -> str | None:
         return f"makes picklescan break: {type(error).__name__}"
     finally:
         logger.disabled = before
-    if (
-        result.issues_count or result.infected_files
-    ):  # text can read as the name of something harmless
+    if result.issues_count or result.infected_files:
         names = ", ".join(sorted(f"{each.module}.{each.name}" for each in result.globals))
         return f"is a pickle to picklescan, of {names}"
     return None

@@ -1,9 +1,9 @@
-"""What a file may really be, whatever it is called: things that run code, unpack or point elsewhere.
+"""What a file may really be, whatever it is called: what runs code, unpacks or points elsewhere.
 
 A file can be two things at once. A reader of pickles starts at the first byte, one of zip archives
-at the last, one of HDF5 at any power of two from 512 on: so a well-formed safetensors file can carry
-any of them inside its header or its tensors. Ortega (1998) and later collections of polyglots call
-this a cavity; Albertini's *mitra* makes them. Each such place is looked at.
+at the last, one of HDF5 at any power of two from 512 on: so a well-formed safetensors file can
+carry any of them inside its header or its tensors. Each such place is looked at. Albertini's
+*mitra* makes such files.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ RUNNING_KEYS = frozenset({"auto_map", "chat_template", "custom_pipelines", "trus
 RUNNING_CLASSES = frozenset({"Lambda", "__lambda__"})
 
 
-class Refused(ValueError):
+class RefusedFile(ValueError):  # noqa: N818  a verdict, not a mistake
     """A file is none of the formats, or not wholly."""
 
 
@@ -49,45 +49,47 @@ def check_safetensors(content: Bytes) -> None:
 
     Raises
     ------
-    Refused
+    RefusedFile
         Says which rule is broken.
     """
     size = header_size(content)
     if size > LONGEST_HEADER:
-        raise Refused(f"its safetensors header of {size:,} bytes is longer than {LONGEST_HEADER:,}")
+        raise RefusedFile(
+            f"its safetensors header of {size:,} bytes is longer than {LONGEST_HEADER:,}"
+        )
     if 8 + size > len(content):
-        raise Refused(f"its safetensors header of {size:,} bytes ends behind the file's end")
+        raise RefusedFile(f"its safetensors header of {size:,} bytes ends behind the file's end")
     header = read_json(content[8 : 8 + size].rstrip(b" "))
     if not isinstance(header, dict):
-        raise Refused("its safetensors header is not an object")
+        raise RefusedFile("its safetensors header is not an object")
     metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
-        raise Refused("its safetensors metadata are not texts")
+        raise RefusedFile("its safetensors metadata are not texts")
     reached = 0
     for name, (start, end) in sorted(_extents(header), key=lambda item: item[1]):
         if start != reached:
             what = "overlaps the one before" if start < reached else "leaves a hole before it"
-            raise Refused(f"its tensor {name!r} {what}")
+            raise RefusedFile(f"its tensor {name!r} {what}")
         reached = end
     left = len(content) - 8 - size - reached
     if left:
         what = f"{left:,} bytes follow" if left > 0 else f"{-left:,} bytes are missing from"
-        raise Refused(f"{what} its last tensor")
+        raise RefusedFile(f"{what} its last tensor")
 
 
 def _extents(header: dict[str, Any]) -> Iterator[tuple[str, tuple[int, int]]]:
     """Read where each tensor lies, after its size was found to be that of its shape."""
     for name, tensor in header.items():
         if not isinstance(tensor, dict) or set(tensor) != {"dtype", "shape", "data_offsets"}:
-            raise Refused(f"its tensor {name!r} has not dtype, shape and offsets alone")
+            raise RefusedFile(f"its tensor {name!r} has not dtype, shape and offsets alone")
         shape, offsets = tensor["shape"], tensor["data_offsets"]
         if not _are_sizes(shape) or not _are_sizes(offsets) or len(offsets) != 2:
-            raise Refused(f"its tensor {name!r} has a shape or offsets that are no sizes")
+            raise RefusedFile(f"its tensor {name!r} has a shape or offsets that are no sizes")
         if not isinstance(tensor["dtype"], str) or tensor["dtype"] not in BYTES:
-            raise Refused(f"its tensor {name!r} is of the unknown type {tensor['dtype']!r}")
+            raise RefusedFile(f"its tensor {name!r} is of the unknown type {tensor['dtype']!r}")
         expected = math.prod(shape) * BYTES[tensor["dtype"]]
         if offsets[1] - offsets[0] != expected:
-            raise Refused(
+            raise RefusedFile(
                 f"its tensor {name!r} takes {offsets[1] - offsets[0]:,} bytes, its shape "
                 f"{expected:,}"
             )
@@ -105,20 +107,18 @@ def read_text(content: Bytes) -> str:
 
     Raises
     ------
-    Refused
+    RefusedFile
         If it is not UTF-8, too long, or holds signs that hide or turn others round.
     """
     if len(content) > LONGEST_TEXT:
-        raise Refused(f"a text of {len(content):,} bytes is longer than {LONGEST_TEXT:,}")
+        raise RefusedFile(f"a text of {len(content):,} bytes is longer than {LONGEST_TEXT:,}")
     try:
         text = bytes(content).decode("utf-8")
     except UnicodeDecodeError as error:
-        raise Refused(
-            f"it is no format that is allowed, nor text from byte {error.start}"
-        ) from None
+        raise RefusedFile(f"it is no allowed format, nor text from byte {error.start} on") from None
     for sign in set(text):
         if unicodedata.category(sign) in {"Cc", "Cf", "Co", "Cs"} and sign not in LAYOUT:
-            raise Refused(f"its text holds the invisible sign U+{ord(sign):04X}")
+            raise RefusedFile(f"its text holds the invisible sign U+{ord(sign):04X}")
     return text
 
 
@@ -127,24 +127,24 @@ def read_json(content: Bytes) -> Any:
 
     Raises
     ------
-    Refused
+    RefusedFile
         If it is broken, too deep, or says a key twice.
     """
     text = read_text(content)
     try:
         return json.loads(text, object_pairs_hook=_once)
     except RecursionError:
-        raise Refused("its JSON is nested too deeply") from None
+        raise RefusedFile("its JSON is nested too deeply") from None
     except ValueError as error:
-        if isinstance(error, Refused):
+        if isinstance(error, RefusedFile):
             raise
-        raise Refused(f"it is not JSON: {error}") from None
+        raise RefusedFile(f"it is not JSON: {error}") from None
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) < len(pairs):
-        raise Refused("its JSON says a key twice, so that two readers can read two things")
+        raise RefusedFile("its JSON says a key twice, so that two readers can read two things")
     return made
 
 
@@ -153,7 +153,7 @@ def read_yaml(text: str) -> Any:
 
     Raises
     ------
-    Refused
+    RefusedFile
         At a tag, which can name a Python object; at an anchor, since aliases of aliases grow
         without end; at a second document or a key said twice; and if the whole is no mapping.
     """
@@ -163,24 +163,26 @@ def read_yaml(text: str) -> Any:
         depth = 0
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
             if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-                raise Refused("its YAML has an anchor or an alias")
-            if getattr(event, "tag", None):
-                raise Refused(f"its YAML has the tag {event.tag}")
+                raise RefusedFile("its YAML has an anchor or an alias")
+            if tag := getattr(event, "tag", None):
+                raise RefusedFile(f"its YAML has the tag {tag}")
             depth += isinstance(event, yaml.CollectionStartEvent)
             depth -= isinstance(event, yaml.CollectionEndEvent)
             if depth > DEEPEST:
-                raise Refused("its YAML is nested too deeply")
+                raise RefusedFile("its YAML is nested too deeply")
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         _no_key_twice(node)
         found = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise Refused(f"it is neither JSON, YAML nor requirements: {_first_line(error)}") from None
+        raise RefusedFile(
+            f"it is neither JSON, YAML nor requirements: {_first_line(error)}"
+        ) from None
     except (ValueError, RecursionError) as error:
-        if isinstance(error, Refused):
+        if isinstance(error, RefusedFile):
             raise
-        raise Refused(f"its YAML holds a value that is none: {error}") from None
+        raise RefusedFile(f"its YAML holds a value that is none: {error}") from None
     if not isinstance(found, dict):
-        raise Refused("it is text, but neither JSON, a YAML mapping nor requirements")
+        raise RefusedFile("it is text, but neither JSON, a YAML mapping nor requirements")
     return found
 
 
@@ -190,7 +192,7 @@ def _no_key_twice(node: Any) -> None:
     if isinstance(node, yaml.MappingNode):
         keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
         if len(set(keys)) < len(node.value):
-            raise Refused("its YAML says a key twice, or has a key that is no text")
+            raise RefusedFile("its YAML says a key twice, or has a key that is no text")
         for _, value in node.value:
             _no_key_twice(value)
     elif isinstance(node, yaml.SequenceNode):
@@ -207,18 +209,18 @@ def check_plain(value: Any, *, depth: int = 0) -> None:
 
     Raises
     ------
-    Refused
+    RefusedFile
         Names the key: a Keras lambda layer, an object of jsonpickle, code of a hub.
     """
     if depth > DEEPEST:
-        raise Refused("it is nested too deeply")
+        raise RefusedFile("it is nested too deeply")
     if isinstance(value, dict):
         for key, inner in value.items():
             word = str(key)
             if word.startswith("py/") or word in RUNNING_KEYS:
-                raise Refused(f"its key {word!r} makes libraries run what it names")
+                raise RefusedFile(f"its key {word!r} makes libraries run what it names")
             if word in {"class_name", "type", "class"} and inner in list(RUNNING_CLASSES):
-                raise Refused("it has a Keras lambda layer, which is code")
+                raise RefusedFile("it has a Keras lambda layer, which is code")
             check_plain(inner, depth=depth + 1)
     elif isinstance(value, list):
         for inner in value:

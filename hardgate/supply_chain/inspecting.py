@@ -11,14 +11,18 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from hardgate import measurements, statistics, telemetry
-from hardgate.records import Measurement, Record
+from hardgate import measurements, provenance, records, statistics, telemetry
+from hardgate.records import Measurement, Record, Sha256
 from hardgate.supply_chain import advisories, artifacts, installation, locks
 from hardgate.supply_chain.advisories import Fault, Snapshot
 from hardgate.supply_chain.artifacts import Scan
 from hardgate.supply_chain.installation import Installation
 from hardgate.supply_chain.severity import SEVERITIES
 
+ABOUT = (
+    "The files of the model, the packages that were installed, and what is known against them by the "
+    "snapshot of advisories. What was found is named in supply-chain.json, beside this page."
+)
 SAID = {
     measurements.UNSAFE_FILES: "files of the model that are refused",
     measurements.SNAPSHOT_AGE: "days since the snapshot of advisories",
@@ -37,7 +41,8 @@ class Inspection(Record):
     """Everything that was found, in words; empty where all is well."""
 
     as_of: date  # of the snapshot of advisories
-    snapshot_sha256: str
+    snapshot_sha256: Sha256
+    installed_sha256: Sha256  # of the versions by name
     unsafe: tuple[str, ...] = ()
     advisories: tuple[str, ...] = ()
     shadowed: tuple[str, ...] = ()
@@ -45,6 +50,13 @@ class Inspection(Record):
     other_version: tuple[str, ...] = ()
     not_locked: tuple[str, ...] = ()
     measurements: dict[str, Measurement]
+
+    @property
+    def sha256(self) -> str:
+        """Digest what was found, but for the age of the advisories: that changes every day."""
+        kept = records.to_plain(self)
+        kept["measurements"].pop(measurements.SNAPSHOT_AGE, None)
+        return provenance.sha256_json(kept)
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -61,18 +73,28 @@ class Inspection(Record):
 
 def measure(directory: Path, *, root: Path) -> dict[str, Measurement]:
     """Measure the supply chain of a model directory, by full name."""
-    return inspect(directory, root=root).measurements
+    return with_files(inspect(root), directory, root=root).measurements
+
+
+def with_files(found: Inspection, directory: Path, *, root: Path) -> Inspection:
+    """Add what the files of a model directory are, to what was found of the installation."""
+    scanned = artifacts.scan(directory, locked=locks.read(root / locks.FILE))
+    return found.model_copy(
+        update={
+            "unsafe": tuple(map(str, scanned.unsafe)),
+            "measurements": found.measurements | _of_files(scanned),
+        }
+    )
 
 
 def inspect(
-    directory: Path | None,
-    *,
     root: Path,
+    *,
     today: date | None = None,
     environment: Mapping[str, str] = os.environ,
     installed: Installation | None = None,
 ) -> Inspection:
-    """Look at the files of a model, if there is one, and at the installation.
+    """Look at the installation.
 
     Parameters
     ----------
@@ -83,9 +105,6 @@ def inspect(
     installed = installation.read() if installed is None else installed
     snapshot = advisories.newest()
     known = advisories.faults(snapshot, installed.versions)
-    scanned = Scan(files=0, unsafe=())
-    if directory is not None:
-        scanned = artifacts.scan(directory, locked=locked)
     found = {
         "shadowed": tuple(installation.shadowed(installed)),
         "telemetry": tuple(
@@ -105,11 +124,10 @@ def inspect(
     return Inspection(
         as_of=snapshot.as_of,
         snapshot_sha256=snapshot.sha256,
-        unsafe=tuple(map(str, scanned.unsafe)),
+        installed_sha256=provenance.sha256_json(installed.versions),
         advisories=tuple(map(str, known)),
         **found,
-        measurements=_of_files(scanned)
-        | _of_advisories(snapshot, known, installed, day)
+        measurements=_of_advisories(snapshot, known, installed, day)
         | {name: statistics.exact(n, len(installed.versions)) for name, n in counts.items()},
     )
 

@@ -171,7 +171,7 @@ def _unowned(installation: Installation) -> Iterator[str]:
     """List what lies among the installed packages, is run or imported, and is nobody's."""
     for each in installation.distributions:
         if not each.files:
-            yield f"{each.name} in {each.place} does not say which files are its own; install it anew"
+            yield f"{each.name} does not say which files are its own; install it anew"
     for place in sorted({each.place for each in installation.distributions}):
         if place not in installation.path or not _is_for_packages(place):
             continue

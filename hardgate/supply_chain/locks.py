@@ -43,10 +43,10 @@ def read(path: Path = FILE) -> dict[str, str]:
             raise IntegrityError(f"{path}: {written!r} is no requirement: {error}") from error
         if asked.marker is not None and not asked.marker.evaluate():
             continue
-        (exact,) = [each for each in asked.specifier if each.operator == "=="] or [None]
-        if exact is None:
+        exact = [each.version for each in asked.specifier if each.operator == "=="]
+        if len(exact) != 1:
             raise IntegrityError(f"{path}: {written!r} locks no version; make lock writes it again")
-        locked[canonical(asked.name)] = exact.version
+        locked[canonical(asked.name)] = exact[0]
     if not locked:
         raise IntegrityError(f"{path} locks nothing; make lock writes it")
     return locked

@@ -19,7 +19,7 @@ WEIGHTS: dict[str, dict[str, float]] = {
     "AV": {"N": 0.85, "A": 0.62, "L": 0.55, "P": 0.2},
     "AC": {"L": 0.77, "H": 0.44},
     "UI": {"N": 0.85, "R": 0.62},
-    **dict.fromkeys("CIA", {"H": 0.56, "L": 0.22, "N": 0.0}),
+    **{metric: {"H": 0.56, "L": 0.22, "N": 0.0} for metric in "CIA"},
 }
 PRIVILEGES = {"U": {"N": 0.85, "L": 0.62, "H": 0.27}, "C": {"N": 0.85, "L": 0.68, "H": 0.5}}
 
@@ -31,10 +31,9 @@ def of(advisory: dict[str, Any]) -> Severity | None:
         if word in WORDS:
             return WORDS[word]
     vectors = [each for each in advisory.get("severity", ()) if each.get("type") == "CVSS_V3"]
-    scores = [
-        score for each in vectors if (score := base_score(str(each.get("score")))) is not None
-    ]
-    return named(max(scores)) if scores else None
+    scores = [base_score(str(each.get("score"))) for each in vectors]
+    known = [score for score in scores if score is not None]
+    return named(max(known)) if known else None
 
 
 def named(score: float) -> Severity:

@@ -25,6 +25,7 @@ SERVER = "https://api.osv.dev"  # the public one, as pip-audit asks it too
 AT_ONCE = 4  # requests
 PATIENCE = 30  # seconds for one of them
 LARGEST = 8 << 20  # bytes of one entry
+NOT_OSV = (ValueError, AttributeError, TypeError, KeyError)
 ENDINGS = (".json", ".yaml", ".yml")
 
 
@@ -87,13 +88,7 @@ def _of_package(server: str, name: str) -> Iterator[dict[str, Any]]:
             entries = found.get("vulns", [])
             yield from ({"id": entry["id"], **entry} for entry in entries)
             token = found.get("next_page_token")
-        except (
-            requests.RequestException,
-            ValueError,
-            AttributeError,
-            TypeError,
-            KeyError,
-        ) as error:
+        except (requests.RequestException, *NOT_OSV) as error:
             raise UnavailableError(
                 f"{server} did not say what is known of {name}: {error}; the snapshot stays as it "
                 "is; try again, or give --source another server, a folder or a zip of OSV's files"
