@@ -14,6 +14,10 @@ import re
 import struct
 from collections.abc import Iterator
 from mmap import mmap
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pickletools import OpcodeInfo, StackObject
 
 Bytes = bytes | mmap
 
@@ -45,11 +49,9 @@ END_OF_ZIP = b"PK\x05\x06"
 END_OF_ZIP_SIZE = 22
 TAR_MARK = 257  # where a tar archive says ustar
 LONGEST_COMMENT = 1 << 16  # behind the end of a zip archive
-# A pickle that got this far has imported or called something.
-RUNS = frozenset(
-    {"REDUCE", "OBJ", "NEWOBJ", "NEWOBJ_EX", "BUILD", "INST", "EXT1", "EXT2", "EXT4"}
-    | {"PERSID", "BINPERSID", "STACK_GLOBAL"}
-)
+# A pickle that got this far has called something; extension codes and persistent ids do not.
+CALLS = frozenset({"REDUCE", "OBJ", "NEWOBJ", "NEWOBJ_EX", "BUILD", "STACK_GLOBAL"})
+IMPORTS = frozenset({"GLOBAL", "INST"})
 MODULE = re.compile(r"[A-Za-z_][\w.]*( [A-Za-z_][\w.]*)?", re.ASCII)
 MOST_OPCODES = 100_000
 
@@ -85,19 +87,44 @@ def is_pickle(content: Bytes) -> bool:
     A whole stream ends with STOP. A broken one has done its harm before it breaks.
     """
     stream = io.BytesIO(content) if isinstance(content, bytes) else _Reader(content)
+    stack: list[StackObject] = []
+    memo: set[object] = set()
     try:
         for number, (opcode, argument, _) in enumerate(pickletools.genops(stream)):  # type: ignore[arg-type]
-            if opcode.name == "STOP":
-                return number > 0
-            if opcode.name in RUNS:
+            if not _takes(opcode, stack) or not _knows(opcode, argument, memo):
+                return False
+            if opcode.name == "STOP" or opcode.name in CALLS or number >= MOST_OPCODES:
                 return True
-            if opcode.name == "GLOBAL" and MODULE.fullmatch(str(argument)):
+            if opcode.name in IMPORTS and MODULE.fullmatch(str(argument)):
                 return True
-            if number >= MOST_OPCODES:
-                return True
+            stack += opcode.stack_after
     except (ValueError, IndexError, KeyError, OverflowError, struct.error, MemoryError):
         return False
     return False
+
+
+def _takes(opcode: OpcodeInfo, stack: list[StackObject]) -> bool:
+    """Take from the stack what an opcode takes; where that is not there, unpickling breaks."""
+    mark, wanted = pickletools.markobject, len(opcode.stack_before)
+    if mark in opcode.stack_before:
+        if mark not in stack:
+            return False
+        last = len(stack) - 1 - stack[::-1].index(mark)
+        del stack[last:]
+        wanted = opcode.stack_before.index(mark)
+    if len(stack) < wanted:
+        return False
+    del stack[len(stack) - wanted :]
+    return True
+
+
+def _knows(opcode: OpcodeInfo, argument: object, memo: set[object]) -> bool:
+    """Keep what an opcode puts into the memo; one that gets what is not there breaks."""
+    if opcode.name == "MEMOIZE":
+        memo.add(len(memo))
+    elif "PUT" in opcode.name:
+        memo.add(argument)
+    return "GET" not in opcode.name or argument in memo
 
 
 class _Reader:

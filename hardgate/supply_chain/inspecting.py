@@ -20,8 +20,8 @@ from hardgate.supply_chain.installation import Installation
 from hardgate.supply_chain.severity import SEVERITIES
 
 ABOUT = (
-    "The files of the model, the packages that were installed, and what is known against them by the "
-    "snapshot of advisories. What was found is named in supply-chain.json, beside this page."
+    "The files of the model, the packages that were installed, and what is known against them by "
+    "a snapshot of advisories. supply-chain.json, beside this page, names what was found."
 )
 SAID = {
     measurements.UNSAFE_FILES: "files of the model that are refused",
