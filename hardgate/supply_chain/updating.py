@@ -12,7 +12,7 @@ import json
 import zipfile
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,7 @@ def update(source: str, packages: Collection[str], *, today: date) -> Snapshot:
             for entry in _entries(Path(source))
             if not advisories.packages(entry).isdisjoint(names)
         ]
-        as_of = _newest(found, source)
+        as_of = min(_newest(found, source), today)
     for entry in found:
         advisories.check(entry)
     snapshot = Snapshot(
@@ -63,7 +63,7 @@ def update(source: str, packages: Collection[str], *, today: date) -> Snapshot:
         as_of=as_of,
         source=source,
         asked=tuple(names),
-        advisories=tuple(_lean(entry) for entry in found),
+        advisories=tuple(_lean(entry) for entry in sorted(found, key=lambda entry: entry["id"])),
     )
     files.write_text(advisories.place(), snapshot.model_dump_json(indent=1) + "\n")
     return snapshot
@@ -138,7 +138,7 @@ def _newest(found: list[dict[str, Any]], source: str) -> date:
             f"{source} has no dated entry of OSV about an installed package, so nobody can tell "
             "until when it knows anything"
         )
-    return min(date.fromisoformat(max(dates)), datetime.now(UTC).date())
+    return date.fromisoformat(max(dates))
 
 
 def _lean(entry: dict[str, Any]) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def packages(tmp_path: Path) -> Callable[..., Path]:
         for package, files in wanted.items():
             name, _, version = package.partition("==")
             info = place / f"{name}-{version}.dist-info"
-            info.mkdir(parents=True)
+            info.mkdir(parents=True, exist_ok=True)
             (info / "METADATA").write_text(
                 f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
             )
