@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hardgate import state
+from hardgate import state, telemetry
 from hardgate.errors import UnavailableError
 
 ERROR = re.compile(r"[\w.]+(Error|Exception)\b")
@@ -35,8 +35,7 @@ STARTUP = 180.0  # seconds; a cold start on a busy machine takes one minute
 @contextmanager
 def running() -> Iterator[_Api]:
     """Use the API that ``PREFECT_API_URL`` names, or run one for the length of the block."""
-    os.environ.setdefault("DO_NOT_TRACK", "1")
-    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+    telemetry.silence()
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
     os.environ.setdefault("PREFECT_HOME", str(state.room("prefect").resolve()))
     for runs in ("prefect.flow_runs", "prefect.task_runs"):

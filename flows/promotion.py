@@ -37,14 +37,17 @@ def promote(
     """Decide on the candidate.
 
     1. The records are one run's, and the model's bytes are those that were evaluated.
-    2. A standing decision about the very same things is given again.
-    3. The champion, if there is one, is measured on the same test split, and what it gets right and
+    2. What is installed is looked at, and what is known against it.
+    3. A standing decision about the very same things is given again.
+    4. The champion, if there is one, is measured on the same test split, and what it gets right and
        the candidate wrong is counted.
-    4. Every gate speaks.
-    5. The version is registered, whatever they said.
-    6. Evidence is signed over the bytes that the registry gives back.
-    7. Decision, report and evidence are attached to the version.
-    8. The alias ``challenger`` moves, last and only if every gate passed.
+    5. The version is registered, whatever the gates will say.
+    6. Each file that the registry gives back is looked at.
+    7. Every gate speaks.
+    8. Evidence is signed over the bytes that the registry gave back, with bill of materials and
+       provenance.
+    9. Decision, report and evidence are attached to the version.
+    10. The alias ``challenger`` moves, last and only if every gate passed.
     """
     chain = Chain(
         dataset=dataset,
@@ -54,23 +57,27 @@ def promote(
         evaluation=evaluation,
     )
     promotion.check_chain(params, chain)
+    installed = promotion.inspect_installation()
     champion = promotion.find_champion(params.model)
-    if standing := promotion.recall(params, chain, champion):
+    if standing := promotion.recall(params, chain, champion, installed):
         progress.enter("promotion", reused=True)
         promotion.nominate(standing)  # a run that was killed may have ended just before
         return standing
     progress.enter("promotion")
+    against = promotion.measure_champion(params, chain, champion)
+    version = promotion.register(params, chain)
+    carried = promotion.inspect_model(params, version, installed)
     measured = {
         **dataset.measurements,
         **candidate.measurements,
         **attributions.measurements,
         **evaluation.measurements,
-        **promotion.measure_champion(params, chain, champion),
+        **against,
+        **carried.measurements,
     }
     findings = promotion.judge(params, measured)
-    version = promotion.register(params, chain, measured)
     evidence = promotion.attest(params, chain, champion, version, measured, findings)
-    decision = promotion.conclude(params, chain, champion, version, findings, evidence)
+    decision = promotion.conclude(params, chain, champion, version, installed, findings, evidence)
     promotion.nominate(decision)
     _dashboard.show(decision)
     return decision

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hardgate import errors, spelling
+from hardgate import errors, spelling, telemetry
 from hardgate.errors import HardgateError, ParamsError
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hardgate.comparison import Comparison
     from hardgate.evidence.verification import Check
     from hardgate.records import Decision, Finding
+    from hardgate.supply_chain.doctor import Item
     from tasks._measuring import Measured
 
 INTERRUPTED = 130
@@ -302,6 +303,53 @@ def down() -> None:
         control.end(_say)
 
 
+@app.command()
+def doctor(
+    update: Annotated[
+        bool, typer.Option("--update", help="First bring a new snapshot of advisories.")
+    ] = False,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL|PATH",
+            help="Where from: an OSV server, or a folder or zip of OSV's files. Else OSV's own.",
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Look at the installation, the keys and the state folder, as a checklist.
+
+    Exit status: 0 all is well, 1 something was found. An update tells an OSV server the names of
+    the installed packages; nothing else speaks to anybody.
+    """
+    from hardgate import state
+    from hardgate.supply_chain import doctor as examination
+
+    with _project():
+        if update:
+            _update_advisories(source)
+        elif source is not None:
+            raise ParamsError("--source says where an update comes from; add --update")
+        items = examination.examine(Path(), home=state.location())
+    if json:
+        _print_json([item.model_dump(mode="json") | {"passed": item.passed} for item in items])
+    else:
+        _print_items(items)
+    raise typer.Exit(0 if all(item.passed for item in items) else 1)
+
+
+def _update_advisories(source: str | None) -> None:
+    from datetime import UTC, datetime
+
+    from hardgate.supply_chain import installation, updating
+
+    versions = installation.read().versions
+    made = updating.update(source or updating.SERVER, versions, today=datetime.now(UTC).date())
+    sys.stderr.write(
+        f"{len(made.advisories)} advisories on {len(versions)} packages, as of {made.as_of}\n"
+    )
+
+
 users = typer.Typer(help="Users of the registry.", no_args_is_help=True)
 app.add_typer(users, name="user")
 
@@ -498,6 +546,15 @@ def _print_checks(checks: tuple[Check, ...]) -> None:
     )
 
 
+def _print_items(items: Sequence[Item]) -> None:
+    for item in items:
+        sys.stdout.write(f"{'ok   ' if item.passed else 'FOUND'} {item.name}: {item.words}\n")
+        for words in item.found:
+            sys.stdout.write(f"      {spelling.visible(words)}\n")
+    found = sum(len(item.found) for item in items)
+    sys.stdout.write(f"{len(items)} looked at, {found or 'nothing'} found\n")
+
+
 def _print_json(plain: object) -> None:
     import json
 
@@ -508,6 +565,7 @@ def main() -> None:
     """Run the command; errors become one line on standard error and their exit status."""
     # Threads that wait must sleep, or they take the core from the one they wait for.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    telemetry.silence()  # each library looks when it is imported
     try:
         app()
     except HardgateError as error:

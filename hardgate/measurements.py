@@ -69,6 +69,13 @@ name                                   meaning
                                        right without the model; ``<attack>/gain``: what it adds
 ``privacy/inversion/<leak>``           how well nearness to images inverted from the model tells
                                        images trained on from others
+``supply-chain/artifacts/unsafe``      files of the model that are refused (exact)
+``supply-chain/advisories/<severity>``  advisories on installed packages, of that severity or graver
+                                       (exact, on as many packages as the snapshot speaks of)
+``supply-chain/advisories/age_days``   days since the snapshot's date (exact)
+``supply-chain/advisories/as_of``      that date, as YYYYMMDD (exact)
+``supply-chain/installation/<what>``   ``shadowed``, ``telemetry``, ``other_version`` or
+                                       ``not_locked`` packages (exact)
 ``registry/versions_before``           versions of the model registered before this one (exact)
 ``champion/exists``                    1 when the registry names a champion, else 0 (exact)
 ``champion/<metric>``                  the champion's own, on the same test split
@@ -144,6 +151,13 @@ CORRUPTION_MCE = "corruption/mce"
 CORRUPTION_RELATIVE_MCE = "corruption/relative_mce"
 TRANSFER_BEATS_WHITE_BOX = "transfer/beats_white_box"
 CORRUPTION_ERROR_RATIO = "corruption/error_ratio"
+UNSAFE_FILES = "supply-chain/artifacts/unsafe"
+SNAPSHOT_AGE = "supply-chain/advisories/age_days"
+SNAPSHOT_DATE = "supply-chain/advisories/as_of"
+SHADOWED = "supply-chain/installation/shadowed"
+TELEMETRY = "supply-chain/installation/telemetry"
+OTHER_VERSION = "supply-chain/installation/other_version"
+NOT_LOCKED = "supply-chain/installation/not_locked"
 VERSIONS_BEFORE = "registry/versions_before"
 CHAMPION_EXISTS = "champion/exists"
 CLASSWISE_CALIBRATION = "uncertainty/calibration/classwise_ece"
@@ -326,6 +340,11 @@ def attribute_gain(column: str, attack: Inference) -> str:
 def inversion(leak: Leak) -> str:
     """Name how well inverted images tell images trained on from others."""
     return f"privacy/inversion/{leak}"
+
+
+def advisories(severity: str) -> str:
+    """Name the count of advisories on installed packages, of a severity or graver."""
+    return f"supply-chain/advisories/{severity}"
 
 
 def price(what: Price) -> str:

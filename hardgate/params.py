@@ -59,6 +59,7 @@ class Promotion(Record):
     valid_days: Annotated[int, Field(ge=1, le=3650)]  # ten years: no verdict holds longer
     regression: PositiveInt  # adversarial inputs kept for the versions after this one
     second_factor: bool = False  # the approver's login needs one
+    data_licence: str | None = None  # an SPDX identifier or a name, for the bill of materials
     gates: Policy
 
 

@@ -28,8 +28,10 @@ from hardgate.params_file import meant
 from hardgate.probes import Evaluation
 from hardgate.records import InputSpec, TableInput
 from hardgate.risks import Privacy, Uncertainty
+from hardgate.supply_chain import NAME as SUPPLY_CHAIN
 
-SECTIONS = frozenset({"fairness"})  # measured by a section of its own, which is looked at below
+# Measured elsewhere than by evaluation.risks: by a section that is looked at below, in promotion.
+ELSEWHERE = frozenset({"fairness", SUPPLY_CHAIN})
 
 
 def check(policy: Policy, section: Evaluation, spec: InputSpec) -> None:
@@ -47,7 +49,7 @@ def check(policy: Policy, section: Evaluation, spec: InputSpec) -> None:
     for at, gate in enumerate(policy):
         place = f"promotion.gates.{at}"
         risk = getattr(gate, "risk", None)
-        if risk is not None and risk not in SECTIONS:
+        if risk is not None and risk not in ELSEWHERE:
             _among(
                 [each.name for each in section.risks], risk, f"{place}.kind", "evaluation.risks has"
             )

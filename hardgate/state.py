@@ -20,15 +20,20 @@ OCCUPIED = frozenset({errno.EEXIST, errno.ENOTDIR, errno.EISDIR})
 _held: ContextVar[frozenset[str]] = ContextVar("_held", default=frozenset())
 
 
+def location() -> Path:
+    """Say where the state folder is or will be: ``HARDGATE_HOME``, or ``.hardgate``."""
+    return Path(os.environ.get("HARDGATE_HOME", ".hardgate"))
+
+
 def home() -> Path:
-    """Name the state folder, ``HARDGATE_HOME`` or ``.hardgate``; make it on first use.
+    """Name the state folder; make it on first use.
 
     Raises
     ------
     UnavailableError
         If it cannot be made or written to.
     """
-    path = Path(os.environ.get("HARDGATE_HOME", ".hardgate"))
+    path = location()
     with _usable(path):
         path.mkdir(mode=OWNER_ONLY, parents=True, exist_ok=True)
         path.chmod(OWNER_ONLY)

@@ -54,6 +54,7 @@ from hardgate.records import (
     InputSpec,
     Measurement,
 )
+from hardgate.supply_chain import inspecting
 from tasks import _experiments, _store
 
 FOLDER = "compare"
@@ -212,6 +213,7 @@ def _read(entry: Entry, revision: str) -> Measured:
         attributions = records.read(AttributionRecord, folder / "explanation" / _store.RECORD)
         evaluation = records.read(EvaluationRecord, folder / "evaluation" / _store.RECORD)
         network = candidates.load(folder / "training" / "model", torch.device("cpu"))
+        carried = inspecting.measure(folder / "training" / "model", root=_store.ROOT)
     made_under = {
         "validation": dataset.params_sha256,
         "augmentation": corpus.params_sha256,
@@ -230,6 +232,7 @@ def _read(entry: Entry, revision: str) -> Measured:
         **candidate.measurements,
         **attributions.measurements,
         **evaluation.measurements,
+        **carried,
     }
     return Measured(entry, dataset, candidate, found | _alone(found), network)
 

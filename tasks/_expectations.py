@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hardgate import progress
+from hardgate import progress, telemetry
 from hardgate.errors import ContractError, ParamsError
 from hardgate.records import Objection
 from tasks import _data_docs, _objections, _suites
@@ -189,6 +189,7 @@ class _Questions:
 
     def __init__(self, frame: pd.DataFrame) -> None:
         """Open an in-memory context: no files, no progress bars, no network."""
+        telemetry.silence()  # before the context, which reports that it was made
         context = _great_expectations().get_context(mode="ephemeral")
         context.enable_analytics(False)
         context.variables.progress_bars = {"globally": False}

@@ -7,7 +7,6 @@ The flow runs stages in its own process and commits the results to the same ``dv
 from __future__ import annotations
 
 import logging
-import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import yaml
 
 from hardgate import params as settings
-from hardgate import progress
+from hardgate import progress, telemetry
 from hardgate.errors import IntegrityError, UnavailableError
 from hardgate.params import Params
 from hardgate.records import Record
@@ -34,7 +33,7 @@ PATIENCE = 60.0  # seconds to wait for another DVC command to let go of the repo
 
 @contextmanager
 def _repository() -> Iterator[Repo]:
-    os.environ.setdefault("DVC_NO_ANALYTICS", "1")
+    telemetry.silence()
     from dvc.exceptions import DvcException
     from dvc.repo import Repo  # one second, and only flows need it
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hardgate import devices, diagnostics, probes
+from hardgate import devices, diagnostics, probes, supply_chain
 from hardgate import params as settings
 from hardgate.errors import ParamsError
 from hardgate.params import Params
@@ -23,6 +23,7 @@ from hardgate.records import (
     TableInput,
     Verdict,
 )
+from hardgate.supply_chain import inspecting
 from tasks import _store, evaluation
 
 Found = tuple[dict[str, Measurement], tuple[str, ...]]  # measurements, and what to know of them
@@ -107,6 +108,13 @@ def _fairness(params: Params, dataset: DatasetRecord, candidate: CandidateRecord
     return probes.alone(params.evaluation, subject), (remark,)
 
 
+def _supply_chain(_params: Params, _dataset: DatasetRecord, candidate: CandidateRecord) -> Found:
+    """Look at the installation and at the candidate's files."""
+    remark = "looked at the candidate's own files; promotion looks at those that the registry gives"
+    return inspecting.measure(candidate.directory, root=_store.ROOT), (remark,)
+
+
 ELSEWHERE: dict[str, tuple[Callable[[Params, DatasetRecord], bool], Ask]] = {
     "fairness": (_compares_groups, _fairness),  # its section is evaluation.fairness
+    supply_chain.NAME: (lambda _params, _dataset: True, _supply_chain),  # measured in promotion
 }

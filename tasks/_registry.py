@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from hardgate import state
+from hardgate import state, telemetry
 from hardgate.errors import UnavailableError
 from hardgate.records import Measurement
 
@@ -34,7 +34,6 @@ STAGE = "Production"  # likewise
 DATABASE = "mlflow.db"
 LIMIT = 1000  # metrics in one request
 QUIETLY = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # standard output is for the decision
@@ -93,6 +92,7 @@ def _mlflow(*parts: str) -> Any:
 @contextmanager
 def _spoken_to() -> Iterator[MlflowClient]:
     """Give a client; what goes wrong with the server is said in our words."""
+    telemetry.silence()
     for name, value in QUIETLY.items():
         os.environ.setdefault(name, value)
     mlflow = _mlflow()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import getpass
+import logging
 import os
+import platform
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -46,6 +48,8 @@ from hardgate.records import (
     Finding,
     Measurement,
 )
+from hardgate.supply_chain import bom, inspecting, installation, locks, slsa
+from hardgate.supply_chain.inspecting import Inspection
 from tasks import _champion, _history, _registry, _store, _tracking
 from tasks._chain import Chain
 from tasks._registry import Version
@@ -55,7 +59,8 @@ STAGE = "promotion"
 DECISION = "decision.json"
 SIGNATURE = "model.sig"
 REPORT = "report.html"
-LOCK = Path("requirements.lock")
+INSPECTION = "supply-chain.json"
+MODEL = "model"  # the registered files, as the registry gives them back
 EXAMPLES = 5  # test inputs that travel with the model
 
 
@@ -146,19 +151,36 @@ def measure_champion(params: Params, chain: Chain, champion: str | None) -> dict
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
+def inspect_installation() -> Inspection:
+    """Look at what is installed and known against it: no stage that DVC remembers depends on it."""
+    return inspecting.inspect(_store.ROOT)
+
+
+@task(cache_policy=NO_CACHE, persist_result=False)
+def inspect_model(params: Params, version: Version, installed: Inspection) -> Inspection:
+    """Fetch the registered files back, and look at each; keep in words what was found."""
+    directory = _store.directory(params.model, STAGE)
+    model = _registry.fetch_model(version, directory / MODEL)
+    found = inspecting.with_files(installed, model, root=_store.ROOT)
+    for words in found.words:
+        logging.getLogger(__name__).warning("%s", words)
+    records.write(found, directory / INSPECTION)
+    return found
+
+
+@task(cache_policy=NO_CACHE, persist_result=False)
 def judge(params: Params, measured: Mapping[str, Measurement]) -> tuple[Finding, ...]:
     """Let every gate of the policy speak."""
     return gates.decide(params.promotion.gates, measured)
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
-def register(params: Params, chain: Chain, measured: Mapping[str, Measurement]) -> Version:
-    """Log the run and register the model as a version, whatever the gates said."""
+def register(params: Params, chain: Chain) -> Version:
+    """Log the run and register the model as a version, whatever the gates will say."""
     tags = {"hardgate.model": params.model, "hardgate.commit": _store.commit()}
     with _registry.run(params.model, tags) as run_id:
         _registry.log_params(run_id, _tracking.flat(records.to_plain(params)))
         _tracking.log_stages(run_id, params.model, chain)
-        _registry.log_stage(run_id, STAGE, measured, ())
         example = _example(params, chain)
         served = serving.load(chain.candidate.directory, torch.device("cpu"))
         return _registry.register(
@@ -198,9 +220,10 @@ def attest(
     measured: Mapping[str, Measurement],
     findings: tuple[Finding, ...],
 ) -> FileRecord:
-    """Sign evidence over the registered bytes, fetched back from the registry."""
+    """Sign evidence over the registered bytes, as they were fetched back and looked at."""
+    _registry.log_stage(version.run_id, STAGE, measured, ())
     directory = _store.directory(params.model, STAGE)
-    model = _registry.fetch_model(version, directory / "model")
+    model = directory / MODEL
     signature = model_signature.sign(
         model, directory / SIGNATURE, private=_model_key(), trusted=_trusted()
     )
@@ -223,7 +246,7 @@ def attest(
         threat=statement.section(plain["threat"]),
         policy=statement.section(plain[STAGE]["gates"]),
         dvc_lock=statement.section(_history.locked(params.model)),
-        environment=_store.file(LOCK),
+        environment=_store.file(locks.FILE),
         commit=_store.commit(),
         seeds=dict.fromkeys(_store.STAGES, params.seed),
         measurements=dict(measured),
@@ -235,6 +258,7 @@ def attest(
         ),
         lineage=_lineage(params, chain, champion, stored),
         predictions=_predictions(params, chain, model),
+        attachments=_attach(params, chain, version, statement.files_of(model), now),
         findings=findings,
         decision=statement.decide(findings),
         submitted_by=submitter(),
@@ -245,6 +269,54 @@ def attest(
     payload = statement.payload(statement.state(predicate))
     files.write_bytes(path, signing.sign(payload, _signer()))
     return _store.file(path)
+
+
+def _attach(
+    params: Params,
+    chain: Chain,
+    version: Version,
+    model: tuple[FileRecord, ...],
+    now: datetime,
+) -> dict[str, str]:
+    """Write the bill of materials and the signed provenance; give their digests by name."""
+    directory = _store.directory(params.model, STAGE)
+    versions = installation.read().versions
+    made = {
+        "params-sha256": provenance.sha256_json(records.to_plain(params)),
+        "lock-sha256": provenance.sha256_file(locks.FILE),
+        "code-sha256": provenance.sha256_code(),
+        "commit": _store.commit(),
+        "seed": str(params.seed),
+    }
+    bill = bom.write(
+        bom.Materials(
+            model=params.model,
+            version=version.version,
+            sha256=provenance.sha256_tree(directory / MODEL),
+            files=model,
+            data=chain.dataset.source,
+            data_licence=params.promotion.data_licence,
+            packages=versions,
+            made=made,
+            at=now,
+        )
+    )
+    files.write_bytes(directory / bom.FILE, bill)
+    build = slsa.Build(
+        model=params.model,
+        files=model,
+        params=records.to_plain(params),
+        data=chain.dataset.source,
+        settings=(chain.dataset.suite, _store.file(locks.FILE)),
+        commit=made["commit"],
+        code_sha256=made["code-sha256"],
+        versions={"hardgate": versions["hardgate"], "python": platform.python_version()},
+        run_id=version.run_id,
+        finished=now,
+        byproducts=(FileRecord(path=Path(bom.FILE), sha256=provenance.sha256_bytes(bill)),),
+    )
+    files.write_bytes(directory / slsa.FILE, signing.sign(slsa.payload(build), _signer()))
+    return {name: provenance.sha256_file(directory / name) for name in (bom.FILE, slsa.FILE)}
 
 
 def _lineage(params: Params, chain: Chain, champion: str | None, stored: Stored) -> Lineage:
@@ -308,6 +380,7 @@ def conclude(
     chain: Chain,
     champion: str | None,
     version: Version,
+    installed: Inspection,
     findings: tuple[Finding, ...],
     evidence: FileRecord,
 ) -> Decision:
@@ -319,7 +392,7 @@ def conclude(
     decision = Decision(
         model=params.model,
         version=version.version,
-        made_from=basis(params, chain, champion),
+        made_from=basis(params, chain, champion, installed),
         findings=findings,
         evidence=evidence,
         report=directory / REPORT,
@@ -337,6 +410,9 @@ def conclude(
             directory / EVIDENCE: EVIDENCE_FOLDER,
             directory / SIGNATURE: EVIDENCE_FOLDER,
             directory / REGRESSION: EVIDENCE_FOLDER,
+            directory / bom.FILE: EVIDENCE_FOLDER,
+            directory / slsa.FILE: EVIDENCE_FOLDER,
+            directory / INSPECTION: "report",
             chain.evaluation.outcomes.path: EVIDENCE_FOLDER,
         },
     )
@@ -386,13 +462,15 @@ def _failed(decision: Decision) -> list[Check]:
     return [each for each in checks if not each.passed and each.name not in {"commit", "decision"}]
 
 
-def basis(params: Params, chain: Chain, champion: str | None) -> str:
+def basis(params: Params, chain: Chain, champion: str | None, installed: Inspection) -> str:
     """Digest everything a decision rests on, but the clock."""
-    return provenance.sha256_json([params.digest(STAGE), chain.sha256, champion])
+    return provenance.sha256_json([params.digest(STAGE), chain.sha256, champion, installed.sha256])
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
-def recall(params: Params, chain: Chain, champion: str | None) -> Decision | None:
+def recall(
+    params: Params, chain: Chain, champion: str | None, installed: Inspection
+) -> Decision | None:
     """Give the standing decision, if it is about the same things and verifies again.
 
     The file is believed only where the signed evidence says the same.
@@ -402,7 +480,7 @@ def recall(params: Params, chain: Chain, champion: str | None) -> Decision | Non
         return None
     decision = records.read(Decision, directory / DECISION)
     if (
-        decision.made_from != basis(params, chain, champion)
+        decision.made_from != basis(params, chain, champion, installed)
         or decision.evidence != _store.file(directory / EVIDENCE)
         or _registry.find(params.model, version=decision.version) is None
     ):

@@ -23,6 +23,7 @@ from pydantic import (
     Field,
     JsonValue,
     PositiveInt,
+    StringConstraints,
     ValidationError,
     model_validator,
 )
@@ -54,6 +55,11 @@ def _as_utc(moment: datetime) -> datetime:
     return moment.astimezone(UTC)
 
 
+def _is_empty(attachments: dict[str, str]) -> bool:
+    return not attachments
+
+
+FileName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
 Below = Annotated[FileRecord, AfterValidator(_stays_below)]
 Moment = Annotated[AwareDatetime, AfterValidator(_as_utc)]
 
@@ -140,6 +146,9 @@ class Predicate(Dated):
     lineage: Lineage = Lineage()
     # What the model answered to its own input example: probabilities, (rows, classes).
     predictions: tuple[tuple[float, ...], ...] = ()
+    # Files beside the evidence that say more, by name; evidence of before there were any has none,
+    # and is spelled as it was signed.
+    attachments: dict[FileName, Sha256] = Field({}, exclude_if=_is_empty)
     findings: tuple[Finding, ...] = Field(min_length=1)
     decision: Literal["promotable", "refused"]
     submitted_by: Annotated[str, Field(min_length=1)]

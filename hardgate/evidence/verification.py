@@ -87,7 +87,7 @@ def verify(ground: Ground) -> tuple[Check, ...]:
     7. splits; 8. params; 9. threat; 10. gate policy; 11. dvc.lock; 12. environment lock; 13. the
     commit; 14. the outcomes and their Merkle root; 15. the measurements follow from the outcomes;
     16. the gates find the same again; 17. they let the version through; 18. the registry entry;
-    19. a spot check, when asked for.
+    19. what is attached; 20. a spot check, when asked for.
     """
     signed: list[bytes] = []
     first = _ask(1, "signature", lambda: _signature(ground, signed))
@@ -161,6 +161,8 @@ class _Comparison:
         yield "gates", self.gates
         yield "decision", self.decision
         yield "registry", self.registry
+        if self.signed.attachments:  # evidence of before there were any has none
+            yield "attachments", self.attachments
         if ground.spot is not None:
             spot = ground.spot
             yield "spot check", lambda: self.spot_check(spot)
@@ -279,6 +281,15 @@ class _Comparison:
             differences.of_values(signed.model_dump(), found.model_dump(), "registry")
         )
         return f"version {signed.version} of {signed.name}, submitted by {self.signed.submitted_by}"
+
+    def attachments(self) -> str:
+        """Compare the files beside the evidence that say more: bill of materials, provenance."""
+        signed = tuple(
+            FileRecord(path=Path(name), sha256=sha256)
+            for name, sha256 in sorted(self.signed.attachments.items())
+        )
+        differences.refuse(differences.of_files(signed, self.ground.evidence.parent))
+        return f"as signed: {_names(signed)}"
 
     def spot_check(self, spot: Spot) -> str:
         """Run some of the outcomes again."""

@@ -14,7 +14,9 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from hardgate.errors import ParamsError
+from hardgate.gates.advisories import AdvisoriesGate
 from hardgate.gates.anonymity import AnonymityGate
+from hardgate.gates.artifact_safety import ArtifactSafetyGate
 from hardgate.gates.attribute_inference import AttributeInferenceGate
 from hardgate.gates.calibration import CalibrationGate
 from hardgate.gates.certified import CertifiedGate
@@ -26,6 +28,7 @@ from hardgate.gates.explanation_additivity import ExplanationAdditivityGate
 from hardgate.gates.explanation_stability import ExplanationStabilityGate
 from hardgate.gates.extraction import ExtractionGate
 from hardgate.gates.fairness import FairnessGate
+from hardgate.gates.installation import InstallationGate
 from hardgate.gates.inversion import InversionGate
 from hardgate.gates.known_answers import KnownAnswersGate
 from hardgate.gates.masked_gradients import MaskedGradientsGate
@@ -64,7 +67,10 @@ Gate = Annotated[
     | AttributeInferenceGate
     | InversionGate
     | ExplanationAdditivityGate
-    | ExplanationStabilityGate,
+    | ExplanationStabilityGate
+    | ArtifactSafetyGate
+    | AdvisoriesGate
+    | InstallationGate,
     Field(discriminator="kind"),
 ]
 

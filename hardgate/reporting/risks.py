@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hardgate import supply_chain
 from hardgate.reporting import words
 from hardgate.reporting.parts import Table
 from hardgate.reporting.run import Run
+from hardgate.supply_chain import inspecting
 
 
 @dataclass(frozen=True)
@@ -31,4 +33,18 @@ def sections(run: Run) -> tuple[Section, ...]:
         if rows:
             table = Table(("measured", "value", "95 % interval", "samples"), rows)
             shown.append(Section(risk.name, risk.title, words.about(risk), table))
-    return tuple(shown)
+    carried = _supply_chain(run)
+    return (*shown, *([carried] if carried else []))
+
+
+def _supply_chain(run: Run) -> Section | None:
+    """Show what carries the model; no setting asks for it, so it is in every report."""
+    found = {name: seen for name, seen in run.measured.items() if name in inspecting.SAID}
+    rows = tuple(
+        (inspecting.SAID[name], words.value(seen), words.interval(seen), f"{seen.samples:,}")
+        for name, seen in found.items()
+    )
+    if not rows:
+        return None
+    table = Table(("measured", "value", "95 % interval", "looked at"), rows)
+    return Section(supply_chain.NAME, "Supply chain", inspecting.ABOUT, table)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hardgate import files, provenance, records, state
+from hardgate import files, provenance, records, state, telemetry
 from hardgate.errors import ParamsError, UnavailableError
 from hardgate.server import settings
 from hardgate.server.settings import ADMIN, GATE_USER, WATCHER_USER, Secrets, Settings
@@ -22,12 +22,7 @@ RULES = "rules.json"
 POOL = "hardgate"
 # Sections of params.yaml that a data scientist may vary; the others say what is asked of a model.
 OPEN = ("model", "seed", "augmentation", "training")
-QUIET = {
-    "DO_NOT_TRACK": "1",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "PYTHONWARNINGS": "ignore",
-}
+QUIET = {**telemetry.SILENCE, "PYTHONWARNINGS": "ignore"}
 
 
 @dataclass(frozen=True)

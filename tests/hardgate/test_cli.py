@@ -205,3 +205,21 @@ def test_the_report_is_written_again_and_its_place_is_printed(
         "",
     )
     assert page.is_file()
+
+
+def test_the_doctor_prints_a_checklist(project: Project) -> None:
+    plain = project.hardgate("doctor")
+    assert plain.returncode in (0, 1)
+    assert "trust store: " in plain.stdout
+    items = json.loads(project.hardgate("doctor", "--json").stdout)
+    assert plain.returncode == int(not all(item["passed"] for item in items))
+    assert (items[3]["name"], items[3]["passed"]) == ("telemetry", True)
+    assert not project.home.exists()
+    told = project.hardgate("doctor", env={"MLFLOW_DISABLE_TELEMETRY": "false"})
+    assert told.returncode == 1
+    assert "FOUND telemetry" in told.stdout
+    lonely = project.hardgate("doctor", "--source", "x")
+    assert (lonely.returncode, "add --update" in lonely.stderr) == (2, True)
+    empty = project.hardgate("doctor", "--update", "--source", "data")
+    assert empty.returncode == 3
+    assert "has no dated entry" in empty.stderr

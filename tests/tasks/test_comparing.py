@@ -166,7 +166,7 @@ def test_a_comparison_goes_on_where_it_was_ended_and_leaves_the_workspace(grid: 
     assert (plain.recipe, plain.passes, plain.epochs) == ("standard", 2, 1)
     assert (hardened.recipe, hardened.passes, hardened.epochs) == ("pgd", 6, 3)
     assert plain.microseconds == hardened.microseconds  # one architecture
-    assert len(plain.findings) == 5
+    assert len(plain.findings) == 6
     assert "unmeasured" not in {finding.verdict.value for finding in plain.findings}
     shown = json.loads((grid.run("compare") / "comparison.json").read_text(encoding="utf-8"))
     assert shown == json.loads(found.model_dump_json())

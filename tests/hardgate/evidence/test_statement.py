@@ -127,3 +127,20 @@ def test_files_are_listed_without_mlflows_note(tmp_path: Path) -> None:
         FileRecord(path=Path("b"), sha256=provenance.sha256_bytes(b"b")),
         FileRecord(path=Path("data/a"), sha256=provenance.sha256_bytes(b"data/a")),
     )
+
+
+def test_evidence_without_attachments_is_spelled_as_before_there_were_any(case: Any) -> None:
+    payload = statement.payload(statement.state(case.predicate))
+    assert b"attachments" not in payload
+    assert statement.read(payload).predicate.attachments == {}
+    attached = case.predicate.model_copy(update={"attachments": {"bom.cdx.json": "a" * 64}})
+    again = statement.read(statement.payload(statement.state(attached)))
+    assert again.predicate.attachments == {"bom.cdx.json": "a" * 64}
+
+
+@pytest.mark.parametrize("name", ["../bom.json", "/bom.json", ".bom", "a/b", "", "Bom.json"])
+def test_an_attachment_lies_beside_the_evidence(case: Any, name: str) -> None:
+    with pytest.raises(ValidationError):
+        statement.Predicate.model_validate(
+            {**dict(case.predicate), "attachments": {name: "a" * 64}}
+        )

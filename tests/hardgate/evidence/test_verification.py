@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hardgate import provenance
 from hardgate.evidence import model_signature, outcomes, signing, statement, verification
 from hardgate.records import Measurement, Verdict
 
@@ -397,3 +398,16 @@ def test_verifying_imports_neither_torch_nor_model_signing_before_it_must() -> N
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout.strip() == "set()", done.stdout + done.stderr
+
+
+def test_what_is_attached_must_be_what_was_signed(case: Any) -> None:
+    beside = case.ground.evidence.parent / "bom.cdx.json"
+    beside.write_text("{}")
+    assert "attachments" not in {check.name for check in case.verify()}
+    signed = case.signed_again(attachments={beside.name: provenance.sha256_file(beside)})
+    assert {check.name for check in signed.verify()} >= {"attachments"}
+    assert signed.failed() == {}
+    beside.write_text("{ }")
+    assert "bom.cdx.json" in signed.failed()["attachments"]
+    beside.unlink()
+    assert "bom.cdx.json" in signed.failed()["attachments"]

@@ -1,0 +1,58 @@
+"""Asks whether what runs is what was locked, and nobody is told of it.
+
+Ladisa et al. (2023), "SoK: Taxonomy of attacks on open-source software supply chains": a package
+that stands in the place of another needs no fault in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal
+
+from pydantic import PositiveInt
+
+from hardgate import measurements
+from hardgate.gates.questions import SIZE, Question, gravest
+from hardgate.records import Finding, Measurement, Record
+
+ASKED = (
+    measurements.SHADOWED,
+    measurements.OTHER_VERSION,
+    measurements.NOT_LOCKED,
+    measurements.TELEMETRY,
+)
+DOCTOR = "hardgate doctor names them"
+
+
+class InstallationGate(Record):
+    """Nothing installed is shadowed, other than locked, unlocked, or reports on its users."""
+
+    risk: ClassVar[str] = "supply-chain"
+
+    kind: Literal["installation"]
+    min_samples: PositiveInt
+
+    @property
+    def label(self) -> str:
+        """The question in one word."""
+        return self.kind
+
+    def questions(self) -> tuple[Question, ...]:
+        """Ask for none of each; there is no bound to choose."""
+        return tuple(
+            Question(
+                kind=self.kind,
+                label=self.label,
+                name=name,
+                end="upper",
+                bound=0,
+                min_samples=self.min_samples,
+                domain=SIZE,
+                reason=DOCTOR,
+            )
+            for name in ASKED
+        )
+
+    def judge(self, evidence: Mapping[str, Measurement]) -> Finding:
+        """Answer with the gravest of them."""
+        return gravest([question.judge(evidence) for question in self.questions()])
