@@ -42,6 +42,18 @@ name                                   meaning
                                        agrees with the model, see :data:`Returned`
 ``extraction/<outputs>/<n>/gain``      the same, less that of a copy made from the true labels of
                                        the same inputs without asking
+``drift/columns/<column>/effect``      share of rows that moved, see hardgate/risks/drift/effects.py
+``drift/largest``                      the same in the column that moved most; of images, features
+                                       of the candidate are among the columns
+``drift/drifted``                      columns that surely moved more than a practical size (exact)
+``drift/detectable``                   the least that would have been found (exact)
+``drift/classifier``                   area under the curve of a classifier of new against old rows
+``drift/moved_classes``                share of rows that moved between classes
+``drift/class/<class>/share``          share of a class in the new rows, from the model's answers
+``drift/class/<class>/true``           the same by labels, where the new rows have them
+``drift/accuracy/<which>``             ``old``: on old rows outside the training split; of the new
+                                       rows ``estimated`` without labels, ``true`` where they have
+                                       them, and ``new``, the one of the two that reaches lower
 ``registry/versions_before``           versions of the model registered before this one (exact)
 ``champion/exists``                    1 when the registry names a champion, else 0 (exact)
 ``champion/<metric>``                  the champion's own, on the same test split
@@ -105,6 +117,15 @@ VERSIONS_BEFORE = "registry/versions_before"
 CHAMPION_EXISTS = "champion/exists"
 REGRESSION_INPUTS = "regression/inputs"
 REGRESSION_SET_ASIDE = "regression/set_aside"
+DRIFT_LARGEST = "drift/largest"
+DRIFTED = "drift/drifted"
+DRIFT_DETECTABLE = "drift/detectable"
+DRIFT_CLASSIFIER = "drift/classifier"
+DRIFT_CLASSES = "drift/moved_classes"
+ACCURACY_OLD = "drift/accuracy/old"
+ACCURACY_ESTIMATED = "drift/accuracy/estimated"
+ACCURACY_TRUE = "drift/accuracy/true"
+ACCURACY_NEW = "drift/accuracy/new"
 
 
 def clean(metric: Metric) -> str:
@@ -213,6 +234,21 @@ def fidelity(outputs: Returned, queries: int) -> str:
 def extraction_gain(outputs: Returned, queries: int) -> str:
     """Name what so many answers add to a copy that could be made without any."""
     return f"extraction/{outputs}/{queries}/gain"
+
+
+def drift_effect(column: str) -> str:
+    """Name the share of rows that moved in a column."""
+    return f"drift/columns/{word(column)}/effect"
+
+
+def class_share(label: str) -> str:
+    """Name the share of a class in new data, estimated from the model's answers."""
+    return f"drift/class/{word(label)}/share"
+
+
+def true_class_share(label: str) -> str:
+    """Name the share of a class in new data by their labels."""
+    return f"drift/class/{word(label)}/true"
 
 
 def price(what: Price) -> str:
