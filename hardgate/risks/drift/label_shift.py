@@ -22,13 +22,22 @@ Shares = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Shift:
-    """Shares of the classes, old and new, each with its resamples of shape ``(RESAMPLES, k)``."""
+    """Shares of the classes, old and new, and of each how often the model is right.
+
+    ``drawn`` are resamples, shape ``(RESAMPLES, k)``.
+    """
 
     old: Shares
     new: Shares
+    recall: Shares
     old_drawn: Shares
     new_drawn: Shares
+    recall_drawn: Shares
     samples: int
+
+    def accuracy(self) -> tuple[float, Shares]:
+        """Give the accuracy on new rows if classes still look the same, and resamples of it."""
+        return float(self.new @ self.recall), (self.new_drawn * self.recall_drawn).sum(axis=1)
 
     def shares(self) -> list[Measurement]:
         """Measure the share of each class in the new data."""
@@ -84,19 +93,23 @@ def estimate(
     said_of_new
         What it says of the new rows, shape ``(m,)``.
     """
-    joint = np.bincount(said * classes + labels, minlength=classes**2) / len(labels)
-    old = joint.reshape(classes, classes).sum(axis=0)
-    if old.min() <= 0 or _tells(joint.reshape(classes, classes) / old) < TELLS:
+    counts = np.bincount(said * classes + labels, minlength=classes**2)
+    joint = counts.reshape(classes, classes) / len(labels)
+    old = joint.sum(axis=0)
+    if old.min() <= 0 or _tells(joint / old) < TELLS:
         return None
     answered = np.bincount(said_of_new, minlength=classes) / len(said_of_new)
     generator = np.random.default_rng(seed)
-    joints = generator.multinomial(len(labels), joint, RESAMPLES) / len(labels)
+    joints = generator.multinomial(len(labels), joint.ravel(), RESAMPLES) / len(labels)
+    joints = joints.reshape(-1, classes, classes)
     answers = generator.multinomial(len(said_of_new), answered, RESAMPLES) / len(said_of_new)
     return Shift(
         old=old,
         new=_solve(joint[None], answered[None])[0],
-        old_drawn=joints.reshape(-1, classes, classes).sum(axis=1),
+        recall=_recall(joint[None])[0],
+        old_drawn=joints.sum(axis=1),
         new_drawn=_solve(joints, answers),
+        recall_drawn=_recall(joints),
         samples=len(labels) + len(said_of_new),
     )
 
@@ -107,10 +120,17 @@ def _tells(confusion: Shares) -> float:
 
 def _solve(joints: Shares, answers: Shares) -> Shares:
     """Tell the mixtures apart, for many matrices at once; shares below nothing are nothing."""
-    classes = answers.shape[1]
-    joint = joints.reshape(-1, classes, classes)
-    weights = (np.linalg.pinv(joint) @ answers[:, :, None])[:, :, 0]
-    shares = np.maximum(weights * joint.sum(axis=1), 0)
+    weights = (np.linalg.pinv(joints) @ answers[:, :, None])[:, :, 0]
+    shares = np.maximum(weights * joints.sum(axis=1), 0)
     total = shares.sum(axis=1, keepdims=True)
-    solved: Shares = np.where(total > 0, shares / np.where(total > 0, total, 1), 1 / classes)
-    return solved
+    alike: Shares = np.full_like(shares, 1 / shares.shape[1])
+    np.divide(shares, total, out=alike, where=total > 0)
+    return alike
+
+
+def _recall(joints: Shares) -> Shares:
+    """Give how often each class is recognised; nobody knows where a resample has none of it."""
+    rows = joints.sum(axis=1)
+    recall: Shares = np.full_like(rows, 0.5)
+    np.divide(np.diagonal(joints, axis1=1, axis2=2), rows, out=recall, where=rows > 0)
+    return recall

@@ -121,10 +121,12 @@ def _answers(subject: Subject, compared: Compared) -> dict[str, Measurement]:
     logits, asked = (subject.logits(x) for x in (compared.unseen.inputs, compared.asked))
     labels, classes = compared.unseen.labels.numpy(), subject.spec.classes
     said, said_of_new = logits.argmax(1).numpy(), asked.argmax(1).numpy()
+    shift = label_shift.estimate(said, labels, said_of_new, classes=len(classes), seed=subject.seed)
     estimated = unlabelled.accuracy(
         unlabelled.confidence(logits),
         said == labels,
         unlabelled.confidence(asked),
+        None if shift is None else shift.accuracy(),
         seed=subject.seed,
     )
     found = {
@@ -132,7 +134,6 @@ def _answers(subject: Subject, compared: Compared) -> dict[str, Measurement]:
         measurements.ACCURACY_ESTIMATED: estimated,
         measurements.ACCURACY_NEW: estimated,
     }
-    shift = label_shift.estimate(said, labels, said_of_new, classes=len(classes), seed=subject.seed)
     if shift is not None:
         found[measurements.DRIFT_CLASSES] = shift.moved()
         for name, share in zip(classes, shift.shares(), strict=True):

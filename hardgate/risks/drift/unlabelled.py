@@ -2,10 +2,13 @@
 
 Garg, Balakrishnan, Lipton, Neyshabur and Sedghi (2022), "Leveraging unlabeled data to predict
 out-of-distribution performance", arXiv:2201.04234: the threshold of confidence above which as many
-old rows lie as the model gets right; the estimate is the share of new rows above it. Beside it
-stands the plain reading of confidence: new rows are right as often as old ones of the same
-confidence. No method is right under every shift (the same paper proves it), and where the two
-disagree the truth is uncertain by as much: the interval covers both, and the estimate lies midway.
+old rows lie as the model gets right; the estimate is the share of new rows above it. Two other
+readings stand beside it: new rows are right as often as old ones of the same confidence, and new
+rows of a class are right as often as old ones of it, with the shares of classes that
+:mod:`~hardgate.risks.drift.label_shift` finds. The second holds where inputs moved, the third where
+classes did. No method is right under every shift (the same paper proves it), and where the readings
+disagree the truth is uncertain by as much: the interval covers all, and the estimate is their
+median.
 """
 
 from __future__ import annotations
@@ -33,6 +36,7 @@ def accuracy(
     confident: NDArray[np.float64],
     correct: NDArray[np.bool_],
     confident_of_new: NDArray[np.float64],
+    by_class: tuple[float, NDArray[np.float64]] | None = None,
     *,
     seed: int,
 ) -> Measurement:
@@ -44,6 +48,9 @@ def accuracy(
         Confidence in old rows that the model was not trained on, and whether it is right.
     confident_of_new
         Confidence in the new rows.
+    by_class
+        The accuracy that follows from the shares of classes, and resamples of it; where these can
+        be known.
     """
     if not (len(confident) and len(confident_of_new)):
         raise ContractError("confidence is read from old rows to new ones; one side has none")
@@ -51,10 +58,11 @@ def accuracy(
     readings = [
         reading(confident, correct, confident_of_new, generator) for reading in (_above, _alike)
     ]
+    readings += [] if by_class is None else [by_class]
     tail = (1 - CONFIDENCE) / 2
     ends = [np.quantile(drawn, [tail, 1 - tail]) for _, drawn in readings]
     values = [value for value, _ in readings]
-    value = min(1.0, max(0.0, sum(values) / len(values)))
+    value = min(1.0, max(0.0, float(np.median(values))))
     return Measurement(
         value=value,
         lower=max(0.0, min(value, *(float(low) for low, _ in ends))),
