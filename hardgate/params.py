@@ -259,6 +259,8 @@ def _check_places(params: Params, path: Path) -> None:
     """See that the raw files lie where their changes are noticed: DVC watches this folder."""
     folder = Path("data") / params.model
     named = [("dataset", source.path) for source in params.dataset.sources if not source.is_url]
+    if params.training.importance is not None:
+        named.append(("training.importance.new", params.training.importance.new))
     for at, risk in enumerate(params.evaluation.risks):
         new = getattr(risk, "new", None)
         named += [] if new is None else [(f"evaluation.risks.{at}.new", new)]

@@ -30,6 +30,7 @@ from hardgate import (
     provenance,
     records,
 )
+from hardgate.adaptation.importance import Importance
 from hardgate.architectures import Architecture
 from hardgate.certification import intervals
 from hardgate.checkpoints import Checkpoint, Journey
@@ -40,7 +41,7 @@ from hardgate.early_stopping import EarlyStopping
 from hardgate.errors import ContractError, ParamsError
 from hardgate.monitors import Epoch, Evaluated, Monitors, Stopped
 from hardgate.optimisation import Descent, Optimiser
-from hardgate.records import InputSpec, Record
+from hardgate.records import InputSpec, Record, TableInput
 from hardgate.region import Region
 from hardgate.samples import Samples, as_floats
 from hardgate.schedules import Schedule
@@ -57,6 +58,7 @@ class Training(Record):
     is evaluated and kept; 0 keeps the last weights themselves. It evens out robust overfitting:
     Rebuffi et al. (2021), "Fixing data augmentation to improve adversarial robustness",
     arXiv:2103.01946. ``start`` says where the weights come from: drawn, or the champion's.
+    ``importance`` draws rows that look like new data more often.
     """
 
     architecture: Architecture
@@ -69,6 +71,7 @@ class Training(Record):
     warmup_epochs: NonNegativeFloat = 0.0
     averaging: float = Field(0.0, ge=0, lt=1)
     class_weights: Literal["balanced", "none"] = "none"
+    importance: Importance | None = None
     early_stopping: EarlyStopping
     overfitting: Monitors
 
@@ -79,6 +82,10 @@ class Training(Record):
             raise ParamsError(
                 f"training.defense.recipe = {self.defense.recipe!r}: layers of kind {kind} cannot "
                 "be bounded; choose another architecture, or the recipe pgd"
+            )
+        if self.importance is not None and not isinstance(spec, TableInput):
+            raise ParamsError(
+                "training.importance weighs rows of a table, and the data are images; leave it out"
             )
         if self.early_stopping.score == "auc" and len(spec.classes) != 2:
             raise ParamsError(

@@ -14,16 +14,10 @@ times; the mean of intervals is 1.41 times as wide.)
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hardgate import progress, quality
+from hardgate import density_ratio, quality
+from hardgate.density_ratio import Rows
 from hardgate.records import Measurement
-
-LEAVES = 15  # of a tree: interactions of a few columns
-SMALLEST = 10  # rows of a leaf
-BINS = 63  # per column: finer thresholds tell no more and take longer
-
-Rows = NDArray[np.floating]
 
 
 def told_apart(old: Rows, new: Rows, *, rounds: int, seed: int) -> Measurement:
@@ -41,38 +35,15 @@ def told_apart(old: Rows, new: Rows, *, rounds: int, seed: int) -> Measurement:
     ContractError
         If either side has fewer than four rows.
     """
-    rows, is_new = np.concatenate([old, new]), np.repeat([0, 1], [len(old), len(new)])
-    generator = np.random.default_rng(seed)
-    half = np.concatenate([generator.permutation(len(side)) % 2 for side in (old, new)])
-    areas = []
-    for judged in progress.track((0, 1), "telling new rows from old"):
-        learned, chosen = half != judged, half == judged
-        scores = _scores(rows[learned], is_new[learned], rows[chosen], rounds=rounds, seed=seed)
-        areas.append(quality.auc(is_new[chosen], np.stack([1 - scores, scores], axis=1)))
+    scores, is_new, half = density_ratio.scored(old, new, rounds=rounds, seed=seed)
+    areas = [
+        quality.auc(is_new[chosen], np.stack([1 - scores[chosen], scores[chosen]], axis=1))
+        for chosen in (half == 0, half == 1)
+    ]
     return Measurement(
         value=sum(area.value for area in areas) / 2,
         lower=sum(area.lower for area in areas) / 2,
         upper=sum(area.upper for area in areas) / 2,
-        samples=len(rows),
+        samples=len(is_new),
         interval="delong",
     )
-
-
-def _scores(
-    rows: Rows, is_new: NDArray[np.int64], judged: Rows, *, rounds: int, seed: int
-) -> NDArray[np.float64]:
-    from sklearn.ensemble import HistGradientBoostingClassifier  # two seconds
-    from threadpoolctl import threadpool_limits
-
-    trees = HistGradientBoostingClassifier(
-        max_iter=rounds,
-        max_leaf_nodes=LEAVES,
-        min_samples_leaf=SMALLEST,
-        max_bins=BINS,
-        early_stopping=False,
-        random_state=seed % 2**32,
-    )
-    with threadpool_limits(1, user_api="openmp"):  # the other probes have the other cores
-        trees.fit(rows, is_new)
-        scores: NDArray[np.float64] = trees.predict_proba(judged)[:, 1]
-    return scores
