@@ -46,7 +46,7 @@ def train(params: Params, dataset: DatasetRecord, corpus: CorpusRecord) -> Candi
             params.training,
             dataset.input,
             region.build(params.threat, dataset.input),
-            _weighed(params, dataset, _store.split(corpus.train)),
+            weighed(params, dataset, _store.split(corpus.train)),
             _store.split(dataset.held_out),
             seed=params.seed,
             device=devices.pick(),
@@ -82,7 +82,7 @@ def train(params: Params, dataset: DatasetRecord, corpus: CorpusRecord) -> Candi
     )
 
 
-def _weighed(params: Params, dataset: DatasetRecord, corpus: Samples) -> Samples:
+def weighed(params: Params, dataset: DatasetRecord, corpus: Samples) -> Samples:
     """Draw rows that look like new data more often, if that is asked for."""
     settings = params.training.importance
     if settings is None:
