@@ -76,6 +76,18 @@ name                                   meaning
 ``supply-chain/advisories/as_of``      that date, as YYYYMMDD (exact)
 ``supply-chain/installation/<what>``   ``shadowed``, ``telemetry``, ``other_version`` or
                                        ``not_locked`` packages (exact)
+``drift/columns/<column>/effect``      share of rows that moved, see hardgate/risks/drift/effects.py
+``drift/largest``                      the same in the column that moved most; of images, features
+                                       of the candidate are among the columns
+``drift/drifted``                      columns that surely moved more than a practical size (exact)
+``drift/detectable``                   the least that would have been found (exact)
+``drift/classifier``                   area under the curve of a classifier of new against old rows
+``drift/moved_classes``                share of rows that moved between classes
+``drift/class/<class>/share``          share of a class in the new rows, from the model's answers
+``drift/class/<class>/true``           the same by labels, where the new rows have them
+``drift/accuracy/<which>``             ``old``: on old rows outside the training split; of the new
+                                       rows ``estimated`` without labels, ``true`` where they have
+                                       them, and ``new``, the one of the two that reaches lower
 ``registry/versions_before``           versions of the model registered before this one (exact)
 ``champion/exists``                    1 when the registry names a champion, else 0 (exact)
 ``champion/<metric>``                  the champion's own, on the same test split
@@ -167,6 +179,15 @@ REGRESSION_SET_ASIDE = "regression/set_aside"
 COLUMNS_SCANNED = "personal-data/columns_scanned"
 COLUMNS_FOUND = "personal-data/columns_found"
 NEEDLESS_TOGETHER = "personal-data/needless_together"
+DRIFT_LARGEST = "drift/largest"
+DRIFTED = "drift/drifted"
+DRIFT_DETECTABLE = "drift/detectable"
+DRIFT_CLASSIFIER = "drift/classifier"
+DRIFT_CLASSES = "drift/moved_classes"
+ACCURACY_OLD = "drift/accuracy/old"
+ACCURACY_ESTIMATED = "drift/accuracy/estimated"
+ACCURACY_TRUE = "drift/accuracy/true"
+ACCURACY_NEW = "drift/accuracy/new"
 
 
 def clean(metric: Metric) -> str:
@@ -345,6 +366,21 @@ def inversion(leak: Leak) -> str:
 def advisories(severity: str) -> str:
     """Name the count of advisories on installed packages, of a severity or graver."""
     return f"supply-chain/advisories/{severity}"
+
+
+def drift_effect(column: str) -> str:
+    """Name the share of rows that moved in a column."""
+    return f"drift/columns/{word(column)}/effect"
+
+
+def class_share(label: str) -> str:
+    """Name the share of a class in new data, estimated from the model's answers."""
+    return f"drift/class/{word(label)}/share"
+
+
+def true_class_share(label: str) -> str:
+    """Name the share of a class in new data by their labels."""
+    return f"drift/class/{word(label)}/true"
 
 
 def price(what: Price) -> str:

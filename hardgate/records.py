@@ -63,7 +63,7 @@ class Measurement(Record):
     lower: float
     upper: float
     samples: PositiveInt
-    interval: Literal["wilson", "clopper-pearson", "bootstrap", "delong", "exact"]
+    interval: Literal["wilson", "clopper-pearson", "bootstrap", "delong", "dkw", "exact"]
 
     @model_validator(mode="after")
     def _is_ordered(self) -> Self:

@@ -16,6 +16,8 @@ from torch import Tensor, nn
 
 from hardgate import samples
 from hardgate.datasets import Raw
+from hardgate.datasets.fresh import Fresh
+from hardgate.errors import ContractError
 from hardgate.records import InputSpec
 from hardgate.region import Region
 from hardgate.samples import Samples
@@ -59,14 +61,18 @@ class Subject:
         return torch.softmax(self.logits(inputs), dim=1)
 
 
+def _unreadable(path: str, _spec: InputSpec) -> Fresh:
+    raise ContractError(f"{path}: nobody said how new data are read")
+
+
 @dataclass(frozen=True)
 class Origin:
     """How the candidate came about.
 
     ``training`` is its section, ``directory`` its files, and ``scratch`` a folder where models
     trained beside it may leave checkpoints. ``raw`` reads the rows as validation read them,
-    ``corpus`` the training split with everything augmentation added. ``attempt`` counts from 1
-    which version of the model this would become.
+    ``corpus`` the training split with everything augmentation added. ``fresh`` reads a file of new
+    data as the model would. ``attempt`` counts from 1 which version of the model this would become.
     """
 
     training: Training
@@ -75,6 +81,7 @@ class Origin:
     raw: Callable[[], Raw]
     corpus: Callable[[], Samples]
     attempt: int = 1
+    fresh: Callable[[str, InputSpec], Fresh] = _unreadable
 
 
 def choose(test: Samples, count: int, *, seed: int) -> Tensor:

@@ -30,6 +30,7 @@ from hardgate import (
     provenance,
     records,
 )
+from hardgate.adaptation.importance import Importance
 from hardgate.architectures import Architecture
 from hardgate.certification import intervals
 from hardgate.checkpoints import Checkpoint, Journey
@@ -40,7 +41,7 @@ from hardgate.early_stopping import EarlyStopping
 from hardgate.errors import ContractError, ParamsError
 from hardgate.monitors import Epoch, Evaluated, Monitors, Stopped
 from hardgate.optimisation import Descent, Optimiser
-from hardgate.records import InputSpec, Record
+from hardgate.records import InputSpec, Record, TableInput
 from hardgate.region import Region
 from hardgate.reweighing import GroupWeights
 from hardgate.samples import Samples, as_floats
@@ -59,6 +60,7 @@ class Training(Record):
     Rebuffi et al. (2021), "Fixing data augmentation to improve adversarial robustness",
     arXiv:2103.01946. ``start`` says where the weights come from: drawn, or the champion's.
     ``class_weights`` and ``group_weights`` say how much a sample counts; both together multiply.
+    ``importance`` draws rows that look like new data more often.
     """
 
     architecture: Architecture
@@ -72,6 +74,7 @@ class Training(Record):
     averaging: float = Field(0.0, ge=0, lt=1)
     class_weights: Literal["balanced", "none"] = "none"
     group_weights: GroupWeights | None = None
+    importance: Importance | None = None
     early_stopping: EarlyStopping
     overfitting: Monitors
 
@@ -85,6 +88,10 @@ class Training(Record):
             )
         if self.group_weights is not None:
             self.group_weights.check(spec)
+        if self.importance is not None and not isinstance(spec, TableInput):
+            raise ParamsError(
+                "training.importance weighs rows of a table, and the data are images; leave it out"
+            )
         if self.early_stopping.score == "auc" and len(spec.classes) != 2:
             raise ParamsError(
                 f"training.early_stopping.score: auc is for two classes and there are "

@@ -26,6 +26,7 @@ from hardgate import (
     state,
     tensors,
 )
+from hardgate.datasets import fresh
 from hardgate.evidence import outcomes, spotcheck
 from hardgate.params import Params
 from hardgate.probes import Found, Origin, Probe, Subject
@@ -149,7 +150,7 @@ def subject(params: Params, dataset: DatasetRecord, candidate: CandidateRecord) 
 
 
 def origin(params: Params, candidate: CandidateRecord, *, attempt: int) -> Origin:
-    """Say how the candidate came about; raw rows and corpus are read when asked for."""
+    """Say how the candidate came about; files are read when asked for."""
     scratch = state.room("checkpoints") / f"{params.model}.beside"
     scratch.mkdir(exist_ok=True)
     return Origin(
@@ -159,6 +160,7 @@ def origin(params: Params, candidate: CandidateRecord, *, attempt: int) -> Origi
         raw=lambda: params.dataset.load(_store.ROOT, cache=state.room("data")),
         corpus=lambda: _store.split(_store.corpus(params.model).train),
         attempt=attempt,
+        fresh=lambda path, spec: fresh.read(params.dataset, path, spec, root=_store.ROOT),
     )
 
 

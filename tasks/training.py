@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,9 +13,12 @@ from prefect.cache_policies import NO_CACHE
 from torch import Tensor
 
 from hardgate import candidates, devices, files, provenance, region, state, training
+from hardgate.adaptation import importance
+from hardgate.datasets import fresh
 from hardgate.monitors import Epoch
 from hardgate.params import Params
 from hardgate.records import CandidateRecord, CorpusRecord, DatasetRecord
+from hardgate.samples import Samples
 from tasks import _store, _versions
 from tasks._versions import Earlier
 
@@ -42,7 +46,7 @@ def train(params: Params, dataset: DatasetRecord, corpus: CorpusRecord) -> Candi
             params.training,
             dataset.input,
             region.build(params.threat, dataset.input),
-            _store.split(corpus.train),
+            weighed(params, dataset, _store.split(corpus.train)),
             _store.split(dataset.held_out),
             seed=params.seed,
             device=devices.pick(),
@@ -76,6 +80,21 @@ def train(params: Params, dataset: DatasetRecord, corpus: CorpusRecord) -> Candi
         model=params.model,
         stage="training",
     )
+
+
+def weighed(params: Params, dataset: DatasetRecord, corpus: Samples) -> Samples:
+    """Draw rows that look like new data more often, if that is asked for."""
+    settings = params.training.importance
+    if settings is None:
+        return corpus
+    new = fresh.read(params.dataset, settings.new, dataset.input, root=_store.ROOT)
+    weights = importance.of_corpus(corpus, new.inputs, settings, seed=params.seed)
+    logging.getLogger(__name__).info(
+        "training.importance: %s of %s rows count",
+        round(importance.effective(weights)),
+        len(corpus),
+    )
+    return importance.drawn(corpus, weights, seed=params.seed)
 
 
 def _weights(params: Params, dataset: DatasetRecord, start: Earlier) -> dict[str, Tensor]:

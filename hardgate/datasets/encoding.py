@@ -122,7 +122,7 @@ def encode(raw: Raw, train_rows: Rows, roles: Roles) -> Encoded:
             categories = _in_order(pd.unique(series.iloc[train_rows].dropna()))
             if not categories:
                 raise _nothing_in(name, source)
-            series = _known_alone(series, categories)
+            series = known_alone(series, categories)
         inputs[:, at] = _column(series, kind, categories, source)
         columns.append(_describe(inputs[train_rows, at], name, kind, categories, roles, source))
     spec = TableInput(kind="table", columns=tuple(columns), classes=classes)
@@ -169,7 +169,7 @@ def classes_of(target: pd.Series[Any]) -> tuple[str, ...]:
     return _in_order(pd.unique(target.dropna()))
 
 
-def _known_alone(series: pd.Series[Any], trained: Sequence[str]) -> pd.Series[Any]:
+def known_alone(series: pd.Series[Any], trained: Sequence[str]) -> pd.Series[Any]:
     """Count a category that no training row has as missing.
 
     A list of all rows' categories would tell the model, and augmentation, what is in the test

@@ -59,9 +59,9 @@ class ImageFolder(fetching.Source):
         """Read every image; URLs are kept in ``cache``, by default below ``root``."""
         file, path = self._find(root, cache or root / fetching.CACHE)
         with folders.opened(path, name=self.path) as folder:
-            names = sorted(name for name in folder.names() if _is_image(name))
+            names = sorted(name for name in folder.names() if is_image(name))
             splits, classes = _places(names, self.path)
-            pixels = self._read(folder, names)
+            pixels = self.pixels(folder, names)
         return images.raw(
             pixels,
             np.array(classes, dtype=object),
@@ -85,7 +85,7 @@ class ImageFolder(fetching.Source):
             fetching.check(found, self)
         return fetching.record(folder, root=root, sha256=found), folder
 
-    def _read(self, folder: folders.Folder, names: Sequence[str]) -> images.Pixels:
+    def pixels(self, folder: folders.Folder, names: Sequence[str]) -> images.Pixels:
         """Decode all images into one array; they must be of one size, or be resized."""
         first = self._decode(folder, names[0])
         pixels = np.empty((len(names), *first.shape), dtype=np.uint8)
@@ -113,7 +113,7 @@ class ImageFolder(fetching.Source):
         return array[None] if self.channels == 1 else array.transpose(2, 0, 1)
 
 
-def _is_image(name: str) -> bool:
+def is_image(name: str) -> bool:
     """Tell images from everything else, and from the ``._`` files that some systems add."""
     return name.lower().endswith(ENDINGS) and not PurePosixPath(name).name.startswith(".")
 

@@ -23,6 +23,7 @@ from hardgate.errors import DataError
 from hardgate.protection import Recipients
 
 PARTS = {"train": "train", "val": "held_out", "test": "test"}
+WANTED = [f"{part}_{what}" for part in PARTS for what in ("images", "labels")]
 
 
 class Npz(fetching.Source):
@@ -40,10 +41,11 @@ class Npz(fetching.Source):
     def load(self, root: Path, *, cache: Path | None = None) -> Raw:
         """Read all splits; URLs are kept in ``cache``, by default below ``root``."""
         path = fetching.fetch(self, root=root, cache=cache or root / fetching.CACHE)
-        arrays = _read(path, self.path)
+        arrays = read(path, self.path)
+        _refuse_missing(arrays, self.path)
         parts = [part for part in PARTS if f"{part}_images" in arrays or part != "val"]
-        pixels = [_pixels(arrays, f"{part}_images", self.path) for part in parts]
-        labels = [_labels(arrays, f"{part}_labels", self.path) for part in parts]
+        pixels = [pixels_of(arrays, f"{part}_images", self.path) for part in parts]
+        labels = [labels_of(arrays, f"{part}_labels", self.path) for part in parts]
         for part, some, others in zip(parts, pixels, labels, strict=True):
             if len(some) != len(others) or some.shape[1:] != pixels[0].shape[1:]:
                 raise DataError(
@@ -62,27 +64,29 @@ class Npz(fetching.Source):
         return images.encode(raw, train_rows, self.classes)
 
 
-def _read(path: Path, name: str) -> dict[str, NDArray[Any]]:
-    """Read the arrays of the layout, and no others."""
-    wanted = [f"{part}_{what}" for part in PARTS for what in ("images", "labels")]
+def read(path: Path, name: str) -> dict[str, NDArray[Any]]:
+    """Read the arrays of the layout that are there, and no others."""
     arrays, key = {}, "the archive"
     try:
         with protection.opened(path, name=name) as file:  # numpy leaves a broken one open
             archive = np.load(file, allow_pickle=False)
             if not isinstance(archive, NpzFile):
                 raise DataError(f"{name} is one array, expected an .npz archive of several")
-            for key in set(wanted) & set(archive.files):
+            for key in (held for held in archive.files if held in WANTED):
                 arrays[key] = archive[key]
-            found = ", ".join(archive.files)
     except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{name}: {key} cannot be read: {error}") from error
-    for key in wanted:
-        if key not in arrays and not key.startswith("val_"):
-            raise DataError(f"{name} lacks the array {key}; it has {found}")
     return arrays
 
 
-def _pixels(arrays: Mapping[str, NDArray[Any]], key: str, name: str) -> images.Pixels:
+def _refuse_missing(arrays: Mapping[str, NDArray[Any]], name: str) -> None:
+    for key in WANTED:
+        if key not in arrays and not key.startswith("val_"):
+            found = ", ".join(arrays) or "none of the layout"
+            raise DataError(f"{name} lacks the array {key}; it has {found}")
+
+
+def pixels_of(arrays: Mapping[str, NDArray[Any]], key: str, name: str) -> images.Pixels:
     """Bring images to ``(n, c, h, w)``."""
     array = arrays[key]
     if array.dtype != np.uint8:
@@ -97,7 +101,8 @@ def _pixels(arrays: Mapping[str, NDArray[Any]], key: str, name: str) -> images.P
     )
 
 
-def _labels(arrays: Mapping[str, NDArray[Any]], key: str, name: str) -> NDArray[np.int64]:
+def labels_of(arrays: Mapping[str, NDArray[Any]], key: str, name: str) -> NDArray[np.int64]:
+    """Bring labels to ``(n,)``."""
     array = arrays.get(key)
     if array is None:
         raise DataError(f"{name} lacks the array {key}")

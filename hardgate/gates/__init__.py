@@ -24,6 +24,8 @@ from hardgate.gates.clean_quality import CleanQualityGate
 from hardgate.gates.corruption import CorruptionGate
 from hardgate.gates.corruption_error import CorruptionErrorGate
 from hardgate.gates.data_contract import DataContractGate
+from hardgate.gates.drift import DriftGate
+from hardgate.gates.estimated_quality import EstimatedQualityGate
 from hardgate.gates.explanation_additivity import ExplanationAdditivityGate
 from hardgate.gates.explanation_stability import ExplanationStabilityGate
 from hardgate.gates.extraction import ExtractionGate
@@ -66,6 +68,8 @@ Gate = Annotated[
     | MembershipGate
     | AttributeInferenceGate
     | InversionGate
+    | DriftGate
+    | EstimatedQualityGate
     | ExplanationAdditivityGate
     | ExplanationStabilityGate
     | ArtifactSafetyGate

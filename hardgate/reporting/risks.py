@@ -27,7 +27,12 @@ def sections(run: Run) -> tuple[Section, ...]:
     for risk in run.params.evaluation.risks:
         found = {n: seen for n, seen in run.measured.items() if n.startswith(f"{risk.name}/")}
         rows = tuple(
-            (risk.said(name), words.value(seen), words.interval(seen), f"{seen.samples:,}")
+            (
+                words.unword(risk.said(name)),
+                words.value(seen),
+                words.interval(seen),
+                f"{seen.samples:,}",
+            )
             for name, seen in found.items()
         )
         if rows:

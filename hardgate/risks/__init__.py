@@ -25,17 +25,19 @@ from typing import Annotated
 
 from pydantic import Field
 
+from hardgate.risks.drift import Drift
 from hardgate.risks.extraction import Extraction
 from hardgate.risks.personal_data import PersonalData
 from hardgate.risks.privacy import Privacy
 from hardgate.risks.uncertainty import Uncertainty
 
 Risk = Annotated[
-    Extraction | PersonalData | Privacy | Uncertainty,
+    Drift | Extraction | PersonalData | Privacy | Uncertainty,
     Field(discriminator="name"),
 ]
 
 __all__ = [
+    "Drift",
     "Extraction",
     "PersonalData",
     "Privacy",

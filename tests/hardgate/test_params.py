@@ -189,6 +189,18 @@ def test_a_misspelt_member_is_answered_with_those_there_are(
         ("tiny.training.epochs=true", "epochs = True: expected a number, not true"),
         ("tiny.dataset.path=else/x.csv", "names else/x.csv, which is not below data/tiny/; move"),
         ("tiny.dataset.path=data/tiny/../x.csv", "which is not below data/tiny/"),
+        (
+            "tiny.training.importance={new: else/x.csv, rounds: 9, most: 3}",
+            "training.importance.new names else/x.csv, which is not below data/tiny/",
+        ),
+        (
+            "tiny.evaluation.risks=[{name: drift, new: x.csv, samples: 9, practical: .1, rounds: 9}]",
+            "evaluation.risks.0.new names x.csv, which is not below data/tiny/",
+        ),
+        (
+            "tiny.evaluation.risks=[{name: drift, samples: 9, practical: 0.1, rounds: 9}]",
+            "say what is new: either new, a file below data/, or newest",
+        ),
         ("tiny.training.epochs=0", "epochs = 0: Input should be greater than 0"),
         ("tiny.seed=-1", "seed = -1: Input should be greater than or equal to 0"),
         (f"tiny.seed={2**32}", "seed = 4294967296: Input should be less than or equal to 42949672"),
