@@ -42,6 +42,8 @@ name                                   meaning
                                        agrees with the model, see :data:`Returned`
 ``extraction/<outputs>/<n>/gain``      the same, less that of a copy made from the true labels of
                                        the same inputs without asking
+``newest_slice/<number>``              the newest training rows against other slices, see
+                                       :data:`SliceNumber`
 ``registry/versions_before``           versions of the model registered before this one (exact)
 ``champion/exists``                    1 when the registry names a champion, else 0 (exact)
 ``champion/<metric>``                  the champion's own, on the same test split
@@ -88,6 +90,15 @@ Property = Literal[
     "reference_agreement",  # cosine between our attributions and the shap library's
 ]
 Returned = Literal["labels", "rounded", "scores", "nothing"]  # what the attacker is told
+SliceNumber = Literal[
+    "contradiction",  # error of a model of older rows on the newest slice, less that on others
+    "lean",  # the largest excess of a class over what the inputs say, less that of others
+    "influence",  # how far the slice moves answers, less how far others do on average
+    "error",  # the first number itself, and of the other slices
+    "usual_error",
+    "moved",  # the third number itself, and of the other slices (exact, of these shadows)
+    "usual_move",
+]
 Price = Literal["clean_accuracy", "clean_auc", "robust_accuracy", "robust_auc", "seconds"]
 
 SIGNS: tuple[Sign, ...] = get_args(Sign)
@@ -213,6 +224,11 @@ def fidelity(outputs: Returned, queries: int) -> str:
 def extraction_gain(outputs: Returned, queries: int) -> str:
     """Name what so many answers add to a copy that could be made without any."""
     return f"extraction/{outputs}/{queries}/gain"
+
+
+def newest_slice(number: SliceNumber) -> str:
+    """Name a number of the newest training rows."""
+    return f"newest_slice/{number}"
 
 
 def price(what: Price) -> str:

@@ -63,7 +63,9 @@ class Measurement(Record):
     lower: float
     upper: float
     samples: PositiveInt
-    interval: Literal["wilson", "bootstrap", "delong", "exact"]
+    interval: Literal[
+        "wilson", "bootstrap", "delong", "exact", "newcombe", "simultaneous", "prediction"
+    ]
 
     @model_validator(mode="after")
     def _is_ordered(self) -> Self:
