@@ -8,6 +8,8 @@ name                                   meaning
 =====================================  =========================================================
 ``data/expectations``                  expectations in the suite (exact)
 ``data/expectations_failed``           how many of them the data broke (exact)
+``data/quarantined``                   share of all rows that were set aside (exact)
+``data/quarantined_test``              share of the test split that is missing for it (exact)
 ``clean/<metric>``                     on clean inputs, see :data:`Metric`
 ``robust/<attack>/<metric>``           under one attack
 ``robust/worst_case/<metric>``         per sample, the worst that any attack found
@@ -105,6 +107,8 @@ SIGNS: tuple[Sign, ...] = get_args(Sign)
 WORST_CASE = "worst_case"
 EXPECTATIONS = "data/expectations"
 EXPECTATIONS_FAILED = "data/expectations_failed"
+QUARANTINED = "data/quarantined"
+QUARANTINED_TEST = "data/quarantined_test"
 CERTIFIED_ACCURACY = "certified/accuracy"
 SMOOTHED_ACCURACY = "certified/smoothed/accuracy"
 CORRUPTION_MEAN = "corruption/mean/accuracy"

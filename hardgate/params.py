@@ -258,10 +258,13 @@ def _switches(written: Any, read: Any, key: str) -> Iterator[tuple[str, bool]]:
 def _check_places(params: Params, path: Path) -> None:
     """See that the raw files lie where their changes are noticed: DVC watches this folder."""
     folder = Path("data") / params.model
-    for source in params.dataset.sources:
-        if not (source.is_url or Path(os.path.normpath(source.path)).is_relative_to(folder)):
+    named = [("dataset", source.path) for source in params.dataset.sources if not source.is_url]
+    if params.validation.quarantine is not None:
+        named.append(("validation.quarantine", params.validation.quarantine))
+    for key, file in named:
+        if not Path(os.path.normpath(file)).is_relative_to(folder):
             raise ParamsError(
-                f"{path}: {params.model}.dataset names {source.path}, which is not below "
+                f"{path}: {params.model}.{key} names {file}, which is not below "
                 f"{folder.as_posix()}/; move the file there, where its changes are noticed"
             )
 

@@ -194,19 +194,21 @@ def largest_difference(first: NDArray[np.float64], second: NDArray[np.float64]) 
 
 
 def beyond(value: float, others: NDArray[np.float64], *, samples: int) -> Measurement:
-    """Measure by how much one value exceeds the mean of others like it, shape ``(n,)``.
+    """Measure how far a size exceeds the geometric mean of others like it, all in [0, 1].
 
-    The interval is that of Student for one more draw: if ``value`` came from where the others came
-    from, it lies above 0 or below 0 in one case of twenty. Hahn (1969), "Factors for calculating
-    two-sided prediction intervals for samples from a normal distribution".
+    If ``value`` came from where the others came from, the interval lies above 0 or below 0 in one
+    case of twenty: it is Student's for one more draw, of logarithms, as sizes vary by factors.
+    Hahn (1969), "Factors for calculating two-sided prediction intervals for samples from a normal
+    distribution".
     """
-    count, excess = len(others), value - float(others.mean())
+    count, logs = len(others), np.log(np.maximum(others, np.finfo(float).tiny))
     quantile = float(stdtrit(count - 1, (1 + CONFIDENCE) / 2))
-    half = quantile * float(others.std(ddof=1)) * math.sqrt(1 + 1 / count)
+    half = quantile * float(logs.std(ddof=1)) * math.sqrt(1 + 1 / count)
+    usual = float(logs.mean())
     return Measurement(
-        value=excess,
-        lower=excess - half,
-        upper=excess + half,
+        value=value - math.exp(usual),
+        lower=value - math.exp(min(usual + half, math.log1p(value))),
+        upper=value - math.exp(usual - half),
         samples=samples,
         interval="prediction",
     )

@@ -66,7 +66,8 @@ class Origin:
     ``training`` is its section, ``directory`` its files, and ``scratch`` a folder where models
     trained beside it may leave checkpoints. ``raw`` reads the rows as validation read them,
     ``corpus`` the training split with everything augmentation added. ``attempt`` counts from 1
-    which version of the model this would become.
+    which version of the model this would become. ``results`` is a folder for what people are to
+    look at; without one, nothing is left.
     """
 
     training: Training
@@ -75,6 +76,7 @@ class Origin:
     raw: Callable[[], Raw]
     corpus: Callable[[], Samples]
     attempt: int = 1
+    results: Path | None = None
 
 
 def choose(test: Samples, count: int, *, seed: int) -> Tensor:

@@ -75,7 +75,12 @@ def measure(
             probe,
             params.evaluation,
             about,
-            origin(params, candidate, attempt=_attempt(params, probe)),
+            origin(
+                params,
+                candidate,
+                attempt=_attempt(params, probe),
+                results=_store.directory(params.model, STAGE),
+            ),
         )
     return Part(
         probe=probe,
@@ -149,7 +154,9 @@ def subject(params: Params, dataset: DatasetRecord, candidate: CandidateRecord) 
     )
 
 
-def origin(params: Params, candidate: CandidateRecord, *, attempt: int) -> Origin:
+def origin(
+    params: Params, candidate: CandidateRecord, *, attempt: int, results: Path | None = None
+) -> Origin:
     """Say how the candidate came about; raw rows and corpus are read when asked for."""
     scratch = state.room("checkpoints") / f"{params.model}.beside"
     scratch.mkdir(exist_ok=True)
@@ -160,6 +167,7 @@ def origin(params: Params, candidate: CandidateRecord, *, attempt: int) -> Origi
         raw=lambda: params.dataset.load(_store.ROOT, cache=state.room("data")),
         corpus=lambda: _store.split(_store.corpus(params.model).train),
         attempt=attempt,
+        results=results,
     )
 
 

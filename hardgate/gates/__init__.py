@@ -28,6 +28,7 @@ from hardgate.gates.known_answers import KnownAnswersGate
 from hardgate.gates.masked_gradients import MaskedGradientsGate
 from hardgate.gates.negative_flips import NegativeFlipsGate
 from hardgate.gates.newest_slice import NewestSliceGate
+from hardgate.gates.quarantine import QuarantineGate
 from hardgate.gates.robust_accuracy import RobustAccuracyGate
 from hardgate.gates.robust_auc import RobustAucGate
 from hardgate.gates.robust_sequential import RobustSequentialGate
@@ -36,6 +37,7 @@ from hardgate.records import Finding, Measurement
 
 Gate = Annotated[
     DataContractGate
+    | QuarantineGate
     | CleanQualityGate
     | CalibrationGate
     | RobustAccuracyGate

@@ -21,6 +21,7 @@ holds a row of the newest one, so that a poisoner cannot widen what he is held a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar, Literal, Self
 
 import numpy as np
@@ -29,7 +30,8 @@ from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hardgate import candidates, measurements, progress, statistics
+from hardgate import candidates, measurements, progress, quarantine, statistics
+from hardgate.datasets import Raw
 from hardgate.errors import ParamsError
 from hardgate.measurements import SliceNumber
 from hardgate.optimisation import Descent
@@ -38,6 +40,8 @@ from hardgate.samples import Samples, as_floats
 from hardgate.subject import Origin, Subject
 from hardgate.threat import Threat
 
+SUSPECTS = "newest_slice.csv"
+JUDGED: tuple[SliceNumber, ...] = ("contradiction", "lean", "influence")
 MOST_APART = 0.8  # of all rows: what is left for the shadow must still teach it something
 SAID: dict[SliceNumber, str] = {
     "contradiction": "labels contradict a model of the older rows more often than older ones do by",
@@ -58,7 +62,7 @@ class NewestSlice(Record):
     ``rows`` are the older rows that a shadow is trained on at most: with fewer, a slice weighs
     more. ``epochs`` and ``batch_size`` train a shadow, with the candidate's architecture, optimiser
     and schedule and without its defence. ``samples`` are the test inputs on which influence is
-    measured; their labels are not looked at.
+    measured. When a number is clear of 0, ``newest_slice.csv`` among the results lists the rows.
     """
 
     title: ClassVar[str] = "The newest rows"
@@ -94,7 +98,11 @@ class NewestSlice(Record):
             for held in progress.track([parts.with_slice(s) for s in parts.slices], "shadows")
         ]
         scores = [_predict(shadow, each.inputs, subject) for each in parts.slices]
-        return _labels(parts, scores) | _influence(moves, probes=len(probes))
+        found = _labels(parts, scores) | _influence(moves, probes=len(probes))
+        judged = [found[measurements.newest_slice(number)] for number in JUDGED]
+        if origin.results is not None and any(each.lower > 0 for each in judged):
+            _list(parts, shadow, subject, origin.raw(), origin.results / SUSPECTS)
+        return found
 
     def divide(self, train: Samples, *, seed: int) -> Parts:
         """Cut off the newest rows, and random slices of the others.
@@ -193,6 +201,28 @@ def _influence(moves: list[float], *, probes: int) -> dict[str, Measurement]:
         measurements.newest_slice("moved"): statistics.exact(newest, probes),
         measurements.newest_slice("usual_move"): statistics.exact(float(others.mean()), probes),
     }
+
+
+def _list(parts: Parts, shadow: nn.Module, subject: Subject, raw: Raw, path: Path) -> None:
+    """List the newest rows of all splits as a quarantine would, least believed labels first.
+
+    A test split that the source brings is no part of what arrives.
+    """
+    splits = [subject.train, subject.held_out]
+    splits += [] if raw.given_split is not None else [subject.test]
+    since = int(parts.slices[0].rows.min())
+    newest = [each.take(torch.where(each.rows >= since)[0]) for each in splits]
+    labels = torch.cat([each.labels for each in newest])
+    said = torch.cat([_predict(shadow, each.inputs, subject) for each in newest])
+    believed = said[torch.arange(len(labels)), labels]
+    order = torch.argsort(believed, stable=True)
+    reasons = [
+        f"newest slice: a model of the older rows gives its label {subject.spec.classes[label]} "
+        f"{share:.3f}"
+        for label, share in zip(labels[order].tolist(), believed[order].tolist(), strict=True)
+    ]
+    rows = torch.cat([each.rows for each in newest])[order]
+    quarantine.write(raw, rows.numpy(), reasons, path)
 
 
 def _variation(before: Tensor, after: Tensor) -> float:
