@@ -8,6 +8,8 @@ name                                   meaning
 =====================================  =========================================================
 ``data/expectations``                  expectations in the suite (exact)
 ``data/expectations_failed``           how many of them the data broke (exact)
+``data/quarantined``                   share of all rows that were set aside (exact)
+``data/quarantined_test``              share of the test split that is missing for it (exact)
 ``clean/<metric>``                     on clean inputs, see :data:`Metric`
 ``robust/<attack>/<metric>``           under one attack
 ``robust/worst_case/<metric>``         per sample, the worst that any attack found
@@ -88,6 +90,8 @@ name                                   meaning
 ``drift/accuracy/<which>``             ``old``: on old rows outside the training split; of the new
                                        rows ``estimated`` without labels, ``true`` where they have
                                        them, and ``new``, the one of the two that reaches lower
+``newest_slice/<number>``              the newest training rows against other slices, see
+                                       :data:`SliceNumber`
 ``registry/versions_before``           versions of the model registered before this one (exact)
 ``champion/exists``                    1 when the registry names a champion, else 0 (exact)
 ``champion/<metric>``                  the champion's own, on the same test split
@@ -147,6 +151,15 @@ Inference = Literal[
     "membership",  # the value with which the row looks most like one trained on
     "confidence",  # the value with which the model is surest of the true label
 ]
+SliceNumber = Literal[
+    "contradiction",  # error of a model of older rows on the newest slice, less that on others
+    "lean",  # the largest excess of a class over what the inputs say, less that of others
+    "influence",  # how far the slice moves answers, less how far others do on average
+    "error",  # the first number itself, and of the other slices
+    "usual_error",
+    "moved",  # the third number itself, and of the other slices (exact, of these shadows)
+    "usual_move",
+]
 Price = Literal["clean_accuracy", "clean_auc", "robust_accuracy", "robust_auc", "seconds"]
 
 MEMBERSHIPS: tuple[Membership, ...] = get_args(Membership)
@@ -156,6 +169,8 @@ SIGNS: tuple[Sign, ...] = get_args(Sign)
 WORST_CASE = "worst_case"
 EXPECTATIONS = "data/expectations"
 EXPECTATIONS_FAILED = "data/expectations_failed"
+QUARANTINED = "data/quarantined"
+QUARANTINED_TEST = "data/quarantined_test"
 CERTIFIED_ACCURACY = "certified/accuracy"
 SMOOTHED_ACCURACY = "certified/smoothed/accuracy"
 CORRUPTION_MEAN = "corruption/mean/accuracy"
@@ -381,6 +396,11 @@ def class_share(label: str) -> str:
 def true_class_share(label: str) -> str:
     """Name the share of a class in new data by their labels."""
     return f"drift/class/{word(label)}/true"
+
+
+def newest_slice(number: SliceNumber) -> str:
+    """Name a number of the newest training rows."""
+    return f"newest_slice/{number}"
 
 
 def price(what: Price) -> str:

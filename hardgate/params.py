@@ -265,6 +265,8 @@ def _check_places(params: Params, path: Path) -> None:
     for at, risk in enumerate(params.evaluation.risks):
         new = getattr(risk, "new", None)
         named += [] if new is None else [(f"evaluation.risks.{at}.new", new)]
+    if params.validation.quarantine is not None:
+        named.append(("validation.quarantine", params.validation.quarantine))
     for key, file in named:
         if not Path(os.path.normpath(file)).is_relative_to(folder):
             raise ParamsError(

@@ -63,7 +63,17 @@ class Measurement(Record):
     lower: float
     upper: float
     samples: PositiveInt
-    interval: Literal["wilson", "clopper-pearson", "bootstrap", "delong", "dkw", "exact"]
+    interval: Literal[
+        "wilson",
+        "clopper-pearson",
+        "bootstrap",
+        "delong",
+        "dkw",
+        "newcombe",
+        "simultaneous",
+        "prediction",
+        "exact",
+    ]
 
     @model_validator(mode="after")
     def _is_ordered(self) -> Self:

@@ -39,11 +39,13 @@ class Shares(Record):
     """How many rows are tested on, and how many of the others are held out.
 
     ``test`` is left out for a source that brings its own test split. ``held_out`` is not used
-    where the source brings that split too.
+    where the source brings that split too. ``quarantine`` names a file of rows that are in no
+    split.
     """
 
     held_out: Share  # of what is not test
     test: Share | None = None
+    quarantine: str | None = None  # read by hardgate/quarantine.py
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,18 @@ def assign(raw: Raw, shares: Shares, *, seed: int) -> Assignment:
         codes = _allocate(identity, groups, labels, quotas, seed=seed)
     _refuse_empty(codes, labels, classes)
     return Assignment(codes, groups)
+
+
+def destined_for_test(raw: Raw, rows: Rows, shares: Shares, *, seed: int) -> int:
+    """Count the rows that the test split would hold, if they were not left out of all splits.
+
+    Where the seed decides, this follows from the row's own hash, give or take the last row of a
+    class; so it holds for rows whose label is wrong or missing, too.
+    """
+    if raw.given_split is not None:
+        return int((raw.given_split[rows] == "test").sum())
+    hashes = _shuffled(identify(raw.frame.iloc[rows], raw.inputs), seed=seed)
+    return int((hashes < (shares.test or 0) * 2.0**64).sum())
 
 
 def audit(raw: Raw, assignment: Assignment) -> pd.DataFrame:
@@ -138,6 +152,11 @@ def _mix(hashes: Hashes) -> Hashes:
     return mixed
 
 
+def _shuffled(hashes: Hashes, *, seed: int) -> Hashes:
+    """Give each hash a place of its own in an order drawn from the seed."""
+    return _mix(hashes ^ _mix(np.array([seed % 2**64], dtype=np.uint64)))
+
+
 def _first_rows(groups: Rows) -> Rows:
     """Find the first row of each group; groups are numbered by first appearance."""
     return np.flatnonzero(np.diff(np.maximum.accumulate(groups), prepend=-1)).astype(np.int64)
@@ -181,8 +200,7 @@ def _allocate(
     """Fill the quotas class by class with whole groups, in an order drawn from the seed."""
     first = _first_rows(groups)
     strata, sizes = labels[first], np.bincount(groups, minlength=len(first))
-    salt = _mix(np.array([seed % 2**64], dtype=np.uint64))
-    order = np.lexsort((_mix(identity[first] ^ salt), strata))
+    order = np.lexsort((_shuffled(identity[first], seed=seed), strata))
     codes = np.full(len(first), TRAIN, dtype=np.int8)
     for members in _runs(order, strata):
         codes[members] = _fill(sizes[members], quotas)

@@ -6,12 +6,13 @@ Efron, B. (1979), "Bootstrap methods: another look at the jackknife".
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri  # scipy.stats takes two seconds to import
+from scipy.special import ndtri, stdtrit  # scipy.stats takes two seconds to import
 
 from hardgate.errors import ContractError
 from hardgate.records import Measurement
@@ -152,6 +153,71 @@ def percentiles(value: float, draws: NDArray[np.float64], samples: int) -> Measu
         upper=max(value, float(upper)),
         samples=samples,
         interval="bootstrap",
+    )
+
+
+def difference(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> Measurement:
+    """Measure by how much the share of true entries differs between two sets of samples.
+
+    Newcombe (1998), "Interval estimation for the difference between independent proportions", his
+    method 10: each end is as far away as Wilson's ends are from their own shares, together.
+    """
+    one, other = share(first), share(second)
+    value = one.value - other.value
+    return Measurement(
+        value=value,
+        lower=value - math.hypot(one.value - one.lower, other.upper - other.value),
+        upper=value + math.hypot(one.upper - one.value, other.value - other.lower),
+        samples=len(first),
+        interval="newcombe",
+    )
+
+
+def largest_difference(first: NDArray[np.float64], second: NDArray[np.float64]) -> Measurement:
+    """Measure the largest absolute difference between column means of two sets of samples.
+
+    The interval holds for all columns at once (Bonferroni), and so for the largest; two columns
+    that sum to a constant are one. The mean of few samples that happen to be alike is no surer than
+    that of as many of the others, so the larger of the two variances counts for ``first``.
+
+    Parameters
+    ----------
+    first, second
+        Shapes ``(n, k)`` and ``(m, k)``; each row sums to the same constant.
+    """
+    spread = np.maximum(first.var(axis=0), second.var(axis=0)) / len(first)
+    spread += second.var(axis=0) / len(second)
+    columns = first.shape[1]
+    tail = (1 - CONFIDENCE) / 2 / (columns if columns > 2 else 1)
+    half = float(ndtri(1 - tail)) * np.sqrt(spread)
+    size = np.abs(first.mean(axis=0) - second.mean(axis=0))
+    return Measurement(
+        value=float(size.max()),
+        lower=max(0.0, float((size - half).max())),
+        upper=float((size + half).max()),
+        samples=len(first),
+        interval="simultaneous",
+    )
+
+
+def beyond(value: float, others: NDArray[np.float64], *, samples: int) -> Measurement:
+    """Measure how far a size exceeds the geometric mean of others like it, all in [0, 1].
+
+    If ``value`` came from where the others came from, the interval lies above 0 or below 0 in one
+    case of twenty: it is Student's for one more draw, of logarithms, as sizes vary by factors.
+    Hahn (1969), "Factors for calculating two-sided prediction intervals for samples from a normal
+    distribution".
+    """
+    count, logs = len(others), np.log(np.maximum(others, np.finfo(float).tiny))
+    quantile = float(stdtrit(count - 1, (1 + CONFIDENCE) / 2))
+    half = quantile * float(logs.std(ddof=1)) * math.sqrt(1 + 1 / count)
+    usual = float(logs.mean())
+    return Measurement(
+        value=value - math.exp(usual),
+        lower=value - math.exp(min(usual + half, math.log1p(value))),
+        upper=value - math.exp(usual - half),
+        samples=samples,
+        interval="prediction",
     )
 
 

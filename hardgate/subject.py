@@ -73,6 +73,7 @@ class Origin:
     trained beside it may leave checkpoints. ``raw`` reads the rows as validation read them,
     ``corpus`` the training split with everything augmentation added. ``fresh`` reads a file of new
     data as the model would. ``attempt`` counts from 1 which version of the model this would become.
+    ``results`` is a folder for what people are to look at; without one, nothing is left.
     """
 
     training: Training
@@ -82,6 +83,7 @@ class Origin:
     corpus: Callable[[], Samples]
     attempt: int = 1
     fresh: Callable[[str, InputSpec], Fresh] = _unreadable
+    results: Path | None = None
 
 
 def choose(test: Samples, count: int, *, seed: int) -> Tensor:

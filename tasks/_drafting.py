@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from hardgate import files, splits, state
+from hardgate import files, quarantine, splits, state
 from hardgate import params as settings
 from hardgate.datasets import Raw
 from hardgate.errors import ParamsError
@@ -40,5 +40,6 @@ def write(model: str, *, force: bool) -> Path:
 
 def audited(params: Params, raw: Raw) -> pd.DataFrame:
     """Put the audit columns of the split beside the raw ones."""
+    raw = quarantine.apply(raw, params.validation.quarantine, root=_store.ROOT).raw
     assignment = splits.assign(raw, params.validation, seed=params.seed)
     return pd.concat([raw.frame, splits.audit(raw, assignment)], axis=1)

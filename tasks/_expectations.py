@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from hardgate import progress, telemetry
+from hardgate.datasets.raw import Rows
 from hardgate.errors import ContractError, ParamsError
 from hardgate.records import Objection
 from tasks import _data_docs, _objections, _suites
@@ -60,7 +61,14 @@ class Verdicts:
     data_docs: Path  # the page
 
 
-def judge(frame: pd.DataFrame, suite_path: Path, *, model: str, data_docs: Path) -> Verdicts:
+def judge(
+    frame: pd.DataFrame,
+    suite_path: Path,
+    *,
+    model: str,
+    data_docs: Path,
+    rows: Rows | None = None,
+) -> Verdicts:
     """Judge every row of ``frame`` by a suite, and write the answers as a page.
 
     Parameters
@@ -74,6 +82,8 @@ def judge(frame: pd.DataFrame, suite_path: Path, *, model: str, data_docs: Path)
         Whose data they are, for the page.
     data_docs
         The directory of the page, ``index.html``, which is replaced in one step.
+    rows
+        The number of each row in the raw file, where ``frame`` does not hold all of them.
 
     Raises
     ------
@@ -90,7 +100,7 @@ def judge(frame: pd.DataFrame, suite_path: Path, *, model: str, data_docs: Path)
     numbered = frame.reset_index(drop=True)
     questions = _Questions(numbered)
     answers = tuple(
-        _objections.answer(expected, questions.ask(expected, expectation), numbered)
+        _objections.answer(expected, questions.ask(expected, expectation), numbered, rows)
         for expected, expectation in progress.track(
             list(zip(suite.expectations, built, strict=True)), "expectations"
         )

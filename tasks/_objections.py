@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from hardgate.datasets.raw import Rows
 from hardgate.records import Objection
 from tasks._suites import Expected
 
@@ -36,12 +37,20 @@ class Answer:
     objection: Objection | None
 
 
-def answer(expected: Expected, reply: Reply, frame: pd.DataFrame) -> Answer:
-    """Weigh one reply. Only a yes that at least one value was asked for is a yes."""
+def answer(
+    expected: Expected, reply: Reply, frame: pd.DataFrame, numbers: Rows | None = None
+) -> Answer:
+    """Weigh one reply. Only a yes that at least one value was asked for is a yes.
+
+    ``numbers`` says what to call each row of ``frame``; by its position when left out.
+    """
     unasked = _unasked(reply.result)
     if reply.success and reply.trouble is None and not unasked:
         return Answer(expected, _observed(reply.result), None)
     objection = _objection(expected, reply, frame)
+    if numbers is not None:
+        called = tuple(numbers[list(objection.rows)].tolist())
+        objection = objection.model_copy(update={"rows": called})
     if reply.trouble is not None:
         objection = _because(objection, f"it could not be judged: {_line(reply.trouble)}")
     elif unasked:

@@ -10,15 +10,16 @@ import logging
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from hardgate import candidates, regression, state
+from hardgate import candidates, provenance, records, regression, state
 from hardgate.errors import IntegrityError, ParamsError
 from hardgate.evidence import differences, signing, statement
 from hardgate.evidence.statement import Predicate, RegistryEntry
 from hardgate.params import Params
 from hardgate.records import Ancestor, FileRecord
 from hardgate.regression import Corpus
-from tasks import _registry
+from tasks import _registry, _store
 from tasks._registry import Version
 
 EVIDENCE = "evidence.dsse.json"
@@ -136,7 +137,8 @@ def start(params: Params) -> Earlier | None:
     Raises
     ------
     ParamsError
-        If the champion was trained on another split: it may know today's test samples.
+        If the champion was trained on another split: it may know today's test samples. If it was
+        trained before rows were set aside: it may know those.
     """
     if params.training.start == "scratch":
         return None
@@ -148,20 +150,40 @@ def start(params: Params) -> Earlier | None:
         )
         return None
     _same_split(params, found.predicate)
+    _same_quarantine(params.validation.quarantine, found.predicate)
     return found
 
 
 def _same_split(params: Params, predicate: Predicate) -> None:
-    signed = predicate.params.content
-    now = params.model_dump(mode="json")
-    for key in ("seed", "validation"):
-        was = signed.get(key) if isinstance(signed, dict) else None
-        if was != now[key]:
+    was_signed, is_now = _split_of(predicate.params.content), _split_of(records.to_plain(params))
+    for key, now in is_now.items():
+        was = was_signed.get(key)
+        if was != now:
             raise ParamsError(
                 f"training.start: the champion was trained with {key} = {was}, today's is "
-                f"{now[key]}: another split, so it may have learned today's test samples; take "
+                f"{now}: another split, so it may have learned today's test samples; take "
                 f"the champion's {key}, or set training.start to scratch"
             )
+
+
+def _split_of(section: Any) -> dict[str, Any]:
+    """Pick out what decides on the split of a row that is in one."""
+    shares = section.get("validation", {})
+    return {
+        "seed": section.get("seed"),
+        "validation": {key: shares.get(key) for key in ("held_out", "test")},
+    }
+
+
+def _same_quarantine(path: str | None, predicate: Predicate) -> None:
+    if path is None:
+        return
+    was = {file.path.as_posix(): file.sha256 for file in predicate.data}
+    if was.get(path) != provenance.sha256_file(_store.ROOT / path):
+        raise ParamsError(
+            f"training.start: the champion was trained without today's {path}, so it may have "
+            "learned from rows that are set aside now; set training.start to scratch"
+        )
 
 
 def entry(version: Version) -> RegistryEntry:

@@ -75,7 +75,12 @@ def measure(
             probe,
             params.evaluation,
             about,
-            origin(params, candidate, attempt=_attempt(params, probe)),
+            origin(
+                params,
+                candidate,
+                attempt=_attempt(params, probe),
+                results=_store.directory(params.model, STAGE),
+            ),
         )
     return Part(
         probe=probe,
@@ -149,7 +154,9 @@ def subject(params: Params, dataset: DatasetRecord, candidate: CandidateRecord) 
     )
 
 
-def origin(params: Params, candidate: CandidateRecord, *, attempt: int) -> Origin:
+def origin(
+    params: Params, candidate: CandidateRecord, *, attempt: int, results: Path | None = None
+) -> Origin:
     """Say how the candidate came about; files are read when asked for."""
     scratch = state.room("checkpoints") / f"{params.model}.beside"
     scratch.mkdir(exist_ok=True)
@@ -161,6 +168,7 @@ def origin(params: Params, candidate: CandidateRecord, *, attempt: int) -> Origi
         corpus=lambda: _store.split(_store.corpus(params.model).train),
         attempt=attempt,
         fresh=lambda path, spec: fresh.read(params.dataset, path, spec, root=_store.ROOT),
+        results=results,
     )
 
 

@@ -10,8 +10,9 @@ import torch
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from hardgate import measurements, region, samples, splits, state, statistics
-from hardgate.datasets import Encoded, fetching
+from hardgate import measurements, quarantine, region, samples, splits, state, statistics
+from hardgate.datasets import Encoded, Raw, fetching
+from hardgate.datasets.raw import Rows
 from hardgate.errors import ParamsError, RefusedError
 from hardgate.params import Params
 from hardgate.records import DatasetRecord, Measurement, SplitRecord
@@ -38,9 +39,11 @@ def validate(params: Params) -> DatasetRecord:
             "from; changes below it make the stages run again"
         )
     suite = Path("expectations") / f"{params.model}.json"
-    raw = params.dataset.load(_store.ROOT, cache=state.room("data"))
+    whole = params.dataset.load(_store.ROOT, cache=state.room("data"))
     if params.dataset.encrypt_to:
-        fetching.refuse_plain(raw.files, root=_store.ROOT)
+        fetching.refuse_plain(whole.files, root=_store.ROOT)
+    kept = quarantine.apply(whole, params.validation.quarantine, root=_store.ROOT)
+    raw = kept.raw
     assignment = splits.assign(raw, params.validation, seed=params.seed)
     directory = _store.fresh(params.model, "validation")
     judged = _expectations.judge(
@@ -48,18 +51,21 @@ def validate(params: Params) -> DatasetRecord:
         suite,
         model=params.model,
         data_docs=directory / "data_docs",
+        rows=kept.rows,
     )
+    measured = _measure(judged.expectations, rows=len(raw.frame), broken=len(judged.objections))
     if judged.objections:
         raise RefusedError(
             _expectations.refusal(params.model, judged.objections),
             judged.objections,
-            _measure(judged.expectations, rows=len(raw.frame), broken=len(judged.objections)),
+            measured,
         )
     encoded = params.dataset.encode(raw, assignment.rows("train"))
     region.build(params.threat, encoded.spec)  # a threat that does not fit the data ends here
     recipients = params.dataset.encrypt_to
     train, held_out, test = (
-        _write(encoded, assignment, name, directory, recipients) for name in splits.SPLITS
+        _write(encoded, assignment, name, directory, recipients, numbers=kept.rows)
+        for name in splits.SPLITS
     )
     return _store.keep(
         DatasetRecord(
@@ -72,7 +78,7 @@ def validate(params: Params) -> DatasetRecord:
             suite=_store.file(suite),
             expectations=judged.expectations,
             data_docs=directory / "data_docs",
-            measurements=_measure(judged.expectations, rows=len(raw.frame), broken=0),
+            measurements=measured | _set_aside(params, whole, kept.aside, test=test.samples),
             seed=params.seed,
             params_sha256=params.digest("validation"),
             commit=_store.commit(),
@@ -88,13 +94,16 @@ def _write(
     split: str,
     directory: Path,
     recipients: Sequence[str],
+    *,
+    numbers: Rows,
 ) -> SplitRecord:
+    """Write a split; ``numbers`` says which row of the raw file each encoded row is."""
     rows = assignment.rows(split)
     return samples.write(
         Samples(
             torch.from_numpy(encoded.inputs[rows]),
             torch.from_numpy(encoded.labels[rows]),
-            torch.from_numpy(rows),
+            torch.from_numpy(numbers[rows]),
         ),
         directory / f"{split}.safetensors",
         root=_store.ROOT,
@@ -108,6 +117,16 @@ def _measure(expectations: int, *, rows: int, broken: int) -> dict[str, Measurem
     return {
         measurements.EXPECTATIONS: statistics.exact(expectations, rows),
         measurements.EXPECTATIONS_FAILED: statistics.exact(broken, rows),
+    }
+
+
+def _set_aside(params: Params, whole: Raw, aside: Rows, *, test: int) -> dict[str, Measurement]:
+    """State how many rows were set aside, and how many of them are missing from the test split."""
+    missing = splits.destined_for_test(whole, aside, params.validation, seed=params.seed)
+    rows = len(whole.frame)
+    return {
+        measurements.QUARANTINED: statistics.exact(len(aside) / rows, rows),
+        measurements.QUARANTINED_TEST: statistics.exact(missing / (missing + test), missing + test),
     }
 
 

@@ -36,8 +36,10 @@ from hardgate.gates.known_answers import KnownAnswersGate
 from hardgate.gates.masked_gradients import MaskedGradientsGate
 from hardgate.gates.membership import MembershipGate
 from hardgate.gates.negative_flips import NegativeFlipsGate
+from hardgate.gates.newest_slice import NewestSliceGate
 from hardgate.gates.out_of_distribution import OutOfDistributionGate
 from hardgate.gates.personal_data import PersonalDataGate
+from hardgate.gates.quarantine import QuarantineGate
 from hardgate.gates.robust_accuracy import RobustAccuracyGate
 from hardgate.gates.robust_auc import RobustAucGate
 from hardgate.gates.robust_sequential import RobustSequentialGate
@@ -47,6 +49,7 @@ from hardgate.records import Finding, Measurement
 
 Gate = Annotated[
     DataContractGate
+    | QuarantineGate
     | CleanQualityGate
     | CalibrationGate
     | RobustAccuracyGate
@@ -70,6 +73,7 @@ Gate = Annotated[
     | InversionGate
     | DriftGate
     | EstimatedQualityGate
+    | NewestSliceGate
     | ExplanationAdditivityGate
     | ExplanationStabilityGate
     | ArtifactSafetyGate

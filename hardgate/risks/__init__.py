@@ -27,18 +27,20 @@ from pydantic import Field
 
 from hardgate.risks.drift import Drift
 from hardgate.risks.extraction import Extraction
+from hardgate.risks.newest_slice import NewestSlice
 from hardgate.risks.personal_data import PersonalData
 from hardgate.risks.privacy import Privacy
 from hardgate.risks.uncertainty import Uncertainty
 
 Risk = Annotated[
-    Drift | Extraction | PersonalData | Privacy | Uncertainty,
+    Drift | Extraction | NewestSlice | PersonalData | Privacy | Uncertainty,
     Field(discriminator="name"),
 ]
 
 __all__ = [
     "Drift",
     "Extraction",
+    "NewestSlice",
     "PersonalData",
     "Privacy",
     "Risk",

@@ -119,6 +119,16 @@ def test_versions_in_a_row(visited, approve, monkeypatch, tmp_path):
     # Of another split it may know today's test samples; signed by strangers it is not believed.
     with pytest.raises(ParamsError, match="trained with seed = 7, today's is 8"):
         _versions.start(params.override("tiny", ["tiny.seed=8"]))
+    # Nor may it know rows that are set aside today.
+    aside = visited.project.data.with_name("aside.csv")
+    aside.write_text("row,identity,reason\n")
+    with pytest.raises(ParamsError, match=r"the champion was trained without today's .*aside\.csv"):
+        _versions.start(
+            params.override(
+                "tiny", ["tiny.seed=7", "tiny.validation.quarantine=data/tiny/aside.csv"]
+            )
+        )
+    params.override("tiny", ["tiny.validation.quarantine=null"])
     monkeypatch.setenv("HARDGATE_HOME", str(tmp_path / "stranger"))
     with pytest.raises(IntegrityError, match="cannot be learned from or compared with"):
         _versions.start(params.override("tiny", ["tiny.seed=7"]))
