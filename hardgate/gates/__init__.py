@@ -21,12 +21,16 @@ from hardgate.gates.corruption import CorruptionGate
 from hardgate.gates.corruption_error import CorruptionErrorGate
 from hardgate.gates.data_contract import DataContractGate
 from hardgate.gates.explanation_additivity import ExplanationAdditivityGate
+from hardgate.gates.explanation_agreement import ExplanationAgreementGate
+from hardgate.gates.explanation_sanity import ExplanationSanityGate
 from hardgate.gates.explanation_stability import ExplanationStabilityGate
 from hardgate.gates.extraction import ExtractionGate
 from hardgate.gates.fairness import FairnessGate
 from hardgate.gates.known_answers import KnownAnswersGate
 from hardgate.gates.masked_gradients import MaskedGradientsGate
 from hardgate.gates.negative_flips import NegativeFlipsGate
+from hardgate.gates.off_manifold import OffManifoldGate
+from hardgate.gates.reliance import RelianceGate
 from hardgate.gates.robust_accuracy import RobustAccuracyGate
 from hardgate.gates.robust_auc import RobustAucGate
 from hardgate.gates.robust_sequential import RobustSequentialGate
@@ -50,7 +54,11 @@ Gate = Annotated[
     | FairnessGate
     | ExtractionGate
     | ExplanationAdditivityGate
-    | ExplanationStabilityGate,
+    | ExplanationStabilityGate
+    | ExplanationAgreementGate
+    | ExplanationSanityGate
+    | RelianceGate
+    | OffManifoldGate,
     Field(discriminator="kind"),
 ]
 

@@ -21,8 +21,13 @@ so that a policy which asks for what nobody measures is refused before the run.
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from pydantic import Field
+
+from hardgate.risks.explainability import Explainability
 from hardgate.risks.extraction import Extraction
 
-Risk = Extraction
+Risk = Annotated[Explainability | Extraction, Field(discriminator="name")]
 
-__all__ = ["Extraction", "Risk"]
+__all__ = ["Explainability", "Extraction", "Risk"]
