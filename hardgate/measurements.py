@@ -92,6 +92,9 @@ name                                   meaning
                                        them, and ``new``, the one of the two that reaches lower
 ``newest_slice/<number>``              the newest training rows against other slices, see
                                        :data:`SliceNumber`
+``explainability/<what>``              whether reasons stay, and are of what was learned, see
+                                       :data:`Reasons`
+``explainability/reliance/<column>``   share of the decision on a sensitive column and what tells it
 ``registry/versions_before``           versions of the model registered before this one (exact)
 ``champion/exists``                    1 when the registry names a champion, else 0 (exact)
 ``champion/<metric>``                  the champion's own, on the same test split
@@ -138,6 +141,12 @@ Property = Literal[
     "deletion_faithfulness",  # how much less random deletions move the score than ranked ones
     "second_opinion",  # Spearman correlation of importance with a gradient method's
     "reference_agreement",  # cosine between our attributions and the shap library's
+]
+Reasons = Literal[
+    "seeds",  # cosine between attributions against two backgrounds
+    "retrains",  # cosine between attributions of two models trained alike
+    "untrained",  # cosine with attributions of random weights
+    "off_manifold",  # largest difference of a column's share of weight between rows and mixtures
 ]
 Returned = Literal["labels", "rounded", "scores", "nothing"]  # what the attacker is told
 AnonymityProperty = Literal["k_anonymity", "l_diversity"]
@@ -401,6 +410,16 @@ def true_class_share(label: str) -> str:
 def newest_slice(number: SliceNumber) -> str:
     """Name a number of the newest training rows."""
     return f"newest_slice/{number}"
+
+
+def explainability(what: Reasons) -> str:
+    """Name how far the reasons of a model can be relied on."""
+    return f"explainability/{what}"
+
+
+def reliance(column: str) -> str:
+    """Name the share of the decision that rests on a sensitive column and on what tells it."""
+    return f"explainability/reliance/{word(column)}"
 
 
 def price(what: Price) -> str:

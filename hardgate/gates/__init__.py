@@ -27,6 +27,8 @@ from hardgate.gates.data_contract import DataContractGate
 from hardgate.gates.drift import DriftGate
 from hardgate.gates.estimated_quality import EstimatedQualityGate
 from hardgate.gates.explanation_additivity import ExplanationAdditivityGate
+from hardgate.gates.explanation_agreement import ExplanationAgreementGate
+from hardgate.gates.explanation_sanity import ExplanationSanityGate
 from hardgate.gates.explanation_stability import ExplanationStabilityGate
 from hardgate.gates.extraction import ExtractionGate
 from hardgate.gates.fairness import FairnessGate
@@ -40,6 +42,8 @@ from hardgate.gates.newest_slice import NewestSliceGate
 from hardgate.gates.out_of_distribution import OutOfDistributionGate
 from hardgate.gates.personal_data import PersonalDataGate
 from hardgate.gates.quarantine import QuarantineGate
+from hardgate.gates.off_manifold import OffManifoldGate
+from hardgate.gates.reliance import RelianceGate
 from hardgate.gates.robust_accuracy import RobustAccuracyGate
 from hardgate.gates.robust_auc import RobustAucGate
 from hardgate.gates.robust_sequential import RobustSequentialGate
@@ -79,6 +83,10 @@ Gate = Annotated[
     | ArtifactSafetyGate
     | AdvisoriesGate
     | InstallationGate,
+    | ExplanationAgreementGate
+    | ExplanationSanityGate
+    | RelianceGate
+    | OffManifoldGate,
     Field(discriminator="kind"),
 ]
 

@@ -26,6 +26,7 @@ from typing import Annotated
 from pydantic import Field
 
 from hardgate.risks.drift import Drift
+from hardgate.risks.explainability import Explainability
 from hardgate.risks.extraction import Extraction
 from hardgate.risks.newest_slice import NewestSlice
 from hardgate.risks.personal_data import PersonalData
@@ -33,12 +34,13 @@ from hardgate.risks.privacy import Privacy
 from hardgate.risks.uncertainty import Uncertainty
 
 Risk = Annotated[
-    Drift | Extraction | NewestSlice | PersonalData | Privacy | Uncertainty,
+    Drift | Explainability | Extraction | NewestSlice | PersonalData | Privacy | Uncertainty,
     Field(discriminator="name"),
 ]
 
 __all__ = [
     "Drift",
+    "Explainability",
     "Extraction",
     "NewestSlice",
     "PersonalData",
