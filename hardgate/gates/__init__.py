@@ -39,10 +39,10 @@ from hardgate.gates.masked_gradients import MaskedGradientsGate
 from hardgate.gates.membership import MembershipGate
 from hardgate.gates.negative_flips import NegativeFlipsGate
 from hardgate.gates.newest_slice import NewestSliceGate
+from hardgate.gates.off_manifold import OffManifoldGate
 from hardgate.gates.out_of_distribution import OutOfDistributionGate
 from hardgate.gates.personal_data import PersonalDataGate
 from hardgate.gates.quarantine import QuarantineGate
-from hardgate.gates.off_manifold import OffManifoldGate
 from hardgate.gates.reliance import RelianceGate
 from hardgate.gates.robust_accuracy import RobustAccuracyGate
 from hardgate.gates.robust_auc import RobustAucGate
@@ -82,7 +82,7 @@ Gate = Annotated[
     | ExplanationStabilityGate
     | ArtifactSafetyGate
     | AdvisoriesGate
-    | InstallationGate,
+    | InstallationGate
     | ExplanationAgreementGate
     | ExplanationSanityGate
     | RelianceGate

@@ -94,8 +94,18 @@ def data(run: Run) -> Facts:
         ("Samples", f"{rows:,}, {_one(spec)} each"),
         ("Classes", ", ".join(spec.classes)),
         ("Expectations", f"{dataset.expectations}, all kept ({dataset.suite.path.as_posix()})"),
+        *_set_aside(run),
         ("Seed of the splits", str(dataset.seed)),
     )
+
+
+def _set_aside(run: Run) -> Facts:
+    """Say how many rows are in no split, if any, and which file names them."""
+    share, path = run.measured.get(measurements.QUARANTINED), run.params.validation.quarantine
+    if share is None or share.value == 0:
+        return ()
+    rows = words.count(round(share.value * share.samples), "row")
+    return (("Set aside", f"{rows} of {share.samples:,}, in no split ({path})"),)
 
 
 def _one(spec: InputSpec) -> str:

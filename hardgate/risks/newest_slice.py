@@ -50,7 +50,7 @@ SAID: dict[SliceNumber, str] = {
     "error": "labels of the slice that a model of the older rows does not give",
     "usual_error": "the same of other slices",
     "moved": "how far the slice moves probabilities (total variation)",
-    "usual_move": "the same of other slices, mean",
+    "usual_move": "the same of other slices, geometric mean",
 }
 
 
@@ -195,11 +195,12 @@ def _labels(parts: Parts, scores: list[Tensor]) -> dict[str, Measurement]:
 
 def _influence(moves: list[float], *, probes: int) -> dict[str, Measurement]:
     """Hold how far the newest slice moves answers against how far the others do."""
-    newest, others = moves[0], np.array(moves[1:])
+    newest = moves[0]
+    excess = statistics.beyond(newest, np.array(moves[1:]), samples=probes)
     return {
-        measurements.newest_slice("influence"): statistics.beyond(newest, others, samples=probes),
+        measurements.newest_slice("influence"): excess,
         measurements.newest_slice("moved"): statistics.exact(newest, probes),
-        measurements.newest_slice("usual_move"): statistics.exact(float(others.mean()), probes),
+        measurements.newest_slice("usual_move"): statistics.exact(newest - excess.value, probes),
     }
 
 
