@@ -42,6 +42,12 @@ name                                   meaning
                                        agrees with the model, see :data:`Returned`
 ``extraction/<outputs>/<n>/gain``      the same, less that of a copy made from the true labels of
                                        the same inputs without asking
+``privacy/epsilon``                    upper bound of the privacy loss of any one training row, from
+                                       what was run (exact); only where training is private
+``privacy/delta``                      the chance in which epsilon may not hold (exact)
+``privacy/noise_multiplier``           noise of a step, in units of the clipping bound (exact)
+``privacy/sampling_rate``              chance of a row to be in a step (exact)
+``privacy/steps``                      steps that were taken, over all sittings (exact)
 ``registry/versions_before``           versions of the model registered before this one (exact)
 ``champion/exists``                    1 when the registry names a champion, else 0 (exact)
 ``champion/<metric>``                  the champion's own, on the same test split
@@ -101,6 +107,11 @@ CORRUPTION_MCE = "corruption/mce"
 CORRUPTION_RELATIVE_MCE = "corruption/relative_mce"
 TRANSFER_BEATS_WHITE_BOX = "transfer/beats_white_box"
 CORRUPTION_ERROR_RATIO = "corruption/error_ratio"
+EPSILON = "privacy/epsilon"
+DELTA = "privacy/delta"
+NOISE_MULTIPLIER = "privacy/noise_multiplier"
+SAMPLING_RATE = "privacy/sampling_rate"
+PRIVATE_STEPS = "privacy/steps"
 VERSIONS_BEFORE = "registry/versions_before"
 CHAMPION_EXISTS = "champion/exists"
 REGRESSION_INPUTS = "regression/inputs"
