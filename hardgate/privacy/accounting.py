@@ -9,6 +9,7 @@ mechanism", arXiv:1908.10530. Neighbours differ by one row, added or taken away.
 
 from __future__ import annotations
 
+import functools
 import warnings
 from dataclasses import dataclass
 
@@ -80,6 +81,7 @@ def least_noise(*, epsilon: float, delta: float, rate: float, steps: int) -> flo
     return search(0.7 * enough, enough, tight=True) if rate < 1 else enough
 
 
+@functools.cache
 def _epsilon(spent: Spent, *, tight: bool) -> float:
     from opacus.accountants import PRVAccountant, RDPAccountant
 
