@@ -95,6 +95,12 @@ name                                   meaning
 ``explainability/<what>``              whether reasons stay, and are of what was learned, see
                                        :data:`Reasons`
 ``explainability/reliance/<column>``   share of the decision on a sensitive column and what tells it
+``privacy/epsilon``                    upper bound of the privacy loss of any one training row, from
+                                       what was run (exact); only where training is private
+``privacy/delta``                      the chance in which epsilon may not hold (exact)
+``privacy/noise_multiplier``           noise of a step, in units of the clipping bound (exact)
+``privacy/sampling_rate``              chance of a row to be in a step (exact)
+``privacy/steps``                      steps that were taken, over all sittings (exact)
 ``registry/versions_before``           versions of the model registered before this one (exact)
 ``champion/exists``                    1 when the registry names a champion, else 0 (exact)
 ``champion/<metric>``                  the champion's own, on the same test split
@@ -194,6 +200,11 @@ SHADOWED = "supply-chain/installation/shadowed"
 TELEMETRY = "supply-chain/installation/telemetry"
 OTHER_VERSION = "supply-chain/installation/other_version"
 NOT_LOCKED = "supply-chain/installation/not_locked"
+EPSILON = "privacy/epsilon"
+DELTA = "privacy/delta"
+NOISE_MULTIPLIER = "privacy/noise_multiplier"
+SAMPLING_RATE = "privacy/sampling_rate"
+PRIVATE_STEPS = "privacy/steps"
 VERSIONS_BEFORE = "registry/versions_before"
 CHAMPION_EXISTS = "champion/exists"
 CLASSWISE_CALIBRATION = "uncertainty/calibration/classwise_ece"

@@ -39,10 +39,13 @@ class Evaluated(Record):
 
 
 class Epoch(Record):
-    """What happened in one epoch. ``eps`` is the share of the threat's radius it ended with."""
+    """What happened in one epoch. ``eps`` is the share of the threat's radius it ended with.
+
+    ``loss`` is None where training is private: it comes from the rows, and no noise hides it.
+    """
 
     epoch: PositiveInt
-    loss: float
+    loss: float | None
     rate: float
     eps: float
     seconds: float

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,13 +35,14 @@ from hardgate.architectures import Architecture
 from hardgate.certification import intervals
 from hardgate.checkpoints import Checkpoint, Journey
 from hardgate.defenses import Defense
-from hardgate.defenses.recipe import Batch, Moment
+from hardgate.defenses.recipe import Batch, Moment, Rows
 from hardgate.defenses.starts import Carried, Starts
 from hardgate.early_stopping import EarlyStopping
 from hardgate.errors import ContractError, ParamsError
 from hardgate.monitors import Epoch, Evaluated, Monitors, Stopped
 from hardgate.optimisation import Descent, Optimiser
-from hardgate.records import InputSpec, Record, TableInput
+from hardgate.privacy import Mechanism, Privacy, measured, originals
+from hardgate.records import InputSpec, Measurement, Record, TableInput
 from hardgate.region import Region
 from hardgate.reweighing import GroupWeights
 from hardgate.samples import Samples, as_floats
@@ -61,10 +62,13 @@ class Training(Record):
     arXiv:2103.01946. ``start`` says where the weights come from: drawn, or the champion's.
     ``class_weights`` and ``group_weights`` say how much a sample counts; both together multiply.
     ``importance`` draws rows that look like new data more often.
+    ``privacy`` bounds what the weights may tell of any one row: rows are drawn by chance,
+    ``batch_size`` on average, made samples are left out, and the last weights are kept.
     """
 
     architecture: Architecture
     defense: Defense
+    privacy: Privacy | None = None
     optimiser: Optimiser
     schedule: Schedule
     start: Literal["scratch", "champion"] = "scratch"
@@ -98,6 +102,9 @@ class Training(Record):
                 f"{len(spec.classes)}; choose accuracy or balanced_accuracy"
             )
 
+        if self.privacy is not None:
+            self.privacy.check(self, spec)
+
     def untrained(self, spec: InputSpec) -> torch.nn.Module:
         """Build the network, to look at its layers."""
         with torch.random.fork_rng(devices=()):
@@ -106,12 +113,17 @@ class Training(Record):
 
 @dataclass(frozen=True)
 class Fitted:
-    """A trained model in evaluation mode, with its best weights, and how it came about."""
+    """A trained model in evaluation mode, with its best weights, and how it came about.
+
+    ``spec`` is what the model was built for: without statistics of the rows where it is private.
+    """
 
     model: torch.nn.Module
+    spec: InputSpec
     history: tuple[Epoch, ...]
     best_epoch: int
     stopped: Stopped
+    measurements: Mapping[str, Measurement] = field(default_factory=dict)
 
     @property
     def epochs(self) -> int:
@@ -136,11 +148,12 @@ def fit(
     checkpoint: Path,
     identity: str,
     start: Mapping[str, Tensor] | None = None,
+    key: bytes | None = None,
 ) -> Fitted:
     """Train a network and give it its best weights.
 
     The same arguments give the same weights, bit for bit on the same machine, whether the run was
-    interrupted or not.
+    interrupted or not; except with ``privacy``, which needs chance that nobody can repeat.
 
     Parameters
     ----------
@@ -152,6 +165,8 @@ def fit(
         What else the result depends on, such as the digest of a params section.
     start
         Weights to begin with, of this very architecture; drawn from the seed when left out.
+    key
+        For tests of training with privacy alone: see :class:`hardgate.privacy.Mechanism`.
 
     Raises
     ------
@@ -161,8 +176,11 @@ def fit(
         If the section does not fit the data, or the loss stops being a number.
     """
     _check(params, spec, corpus, held_out)
+    if params.privacy is not None:
+        spec, corpus = params.privacy.public(spec), originals(corpus)
+        params.privacy.check_rows(corpus)
     with torch.random.fork_rng(devices=_cuda(device)), _deterministic(device):
-        run = Run(params, spec, region, corpus, held_out, seed, device, start)
+        run = Run(params, spec, region, corpus, held_out, seed, device, start, key)
         name = _identify(run, identity)
         if saved := checkpoints.load(checkpoint, identity=name):
             run.restore(saved, checkpoint)
@@ -186,6 +204,7 @@ class Run:
     seed: int
     device: torch.device
     start: Mapping[str, Tensor] | None = None
+    key: bytes | None = None
     history: list[Epoch] = field(default_factory=list)
     stopped: Stopped | None = None
 
@@ -201,9 +220,10 @@ class Run:
         self.descent = Descent(self.params.optimiser, self.model)
         self.starts = Starts(self.corpus.inputs) if self.params.defense.carries > 1 else None
         self.weights = _weights(self.params, self.spec, self.corpus)
+        self.mechanism = self._mechanism()
         self.watched = early_stopping.choose(
             self.params.early_stopping,
-            corpus=self.corpus,
+            corpus=self.corpus if self.mechanism is None else self.held_out,
             held_out=self.held_out,
             generator=self._generator("watched", 0),
         )
@@ -216,11 +236,15 @@ class Run:
         """Train one epoch, look at the result, and judge whether it was the last."""
         started = time.monotonic()
         loss = self._pass(epoch)
+        if not math.isfinite(loss):
+            raise ParamsError(
+                f"training.optimiser: the loss of epoch {epoch} is {loss}; lower rate, or set clip"
+            )
         evaluated = self._evaluate(epoch)
         self.history.append(
             Epoch(
                 epoch=epoch,
-                loss=loss,
+                loss=loss if self.mechanism is None else None,
                 rate=self.params.optimiser.rate * self._factor(epoch),
                 eps=self._share_of_eps(epoch),
                 seconds=time.monotonic() - started,
@@ -229,18 +253,21 @@ class Run:
         )
         if self.best_epoch == epoch:
             self.best = candidates.state_of(self.judged)
-        self.stopped = monitors.verdict(
-            self.history,
-            self.params.overfitting,
-            patience=self.params.early_stopping.patience,
-        ) or ("finished" if epoch == self.params.epochs else None)
+        self.stopped = self._verdict() or ("finished" if epoch == self.params.epochs else None)
 
     def finish(self) -> Fitted:
         """Put the best weights into the model."""
         if self.stopped is None:
             raise ContractError("training is not finished; train the remaining epochs first")
         self.model.load_state_dict(self.best)
-        return Fitted(self.model.eval(), tuple(self.history), self.best_epoch, self.stopped)
+        return Fitted(
+            self.model.eval(),
+            self.spec,
+            tuple(self.history),
+            self.best_epoch,
+            self.stopped,
+            self._spent(),
+        )
 
     @property
     def judged(self) -> nn.Module:
@@ -249,7 +276,12 @@ class Run:
 
     @property
     def best_epoch(self) -> int:
-        """The epoch of the best weights; 0, the untrained ones, before the first evaluation."""
+        """The epoch of the best weights; 0, the untrained ones, before the first evaluation.
+
+        With privacy the last: choosing by held-out rows would tell of them.
+        """
+        if self.mechanism is not None:
+            return len(self.history)
         best = monitors.best(self.history)
         return 0 if best is None else best.epoch
 
@@ -261,7 +293,8 @@ class Run:
         robust = f", robust {seen.robust:.3f}" if seen and seen.robust is not None else ""
         proven = f", proven {seen.certified:.3f}" if seen and seen.certified is not None else ""
         clean = f", held-out {seen.clean:.3f}{robust}{proven}" if seen else ""
-        return f"loss {latest.loss:.4f}{clean}, {left:.0f} s left"
+        loss = "" if latest.loss is None else f"loss {latest.loss:.4f}"
+        return f"{f'{loss}{clean}, '.lstrip(', ')}{left:.0f} s left"
 
     def checkpoint(self, identity: str) -> Checkpoint:
         """Copy the state."""
@@ -290,46 +323,82 @@ class Run:
         self.history = list(saved.journey.history)
         self.stopped = saved.journey.stopped
 
+    def _mechanism(self) -> Mechanism | None:
+        if self.params.privacy is None:
+            return None
+        return Mechanism(
+            self.params.privacy,
+            self.model,
+            rows=len(self.corpus),
+            batch_size=self.params.batch_size,
+            epochs=self.params.epochs,
+            key=self.key,
+        )
+
+    def _spent(self) -> dict[str, Measurement]:
+        """Say what the epochs that were run cost in privacy, over all sittings."""
+        if self.mechanism is None:
+            return {}
+        return measured(self.mechanism.spent(len(self.history)), rows=len(self.corpus))
+
+    def _verdict(self) -> Stopped | None:
+        """Say why training must stop early, if it must; with privacy it may not."""
+        if self.mechanism is not None:
+            return None
+        watching = self.params.early_stopping
+        return monitors.verdict(self.history, self.params.overfitting, patience=watching.patience)
+
     def _pass(self, epoch: int) -> float:
         """Go through the corpus once; give the mean loss."""
         torch.manual_seed(self._derive("dropout", epoch))
         attacks = self._generator("attacks", epoch)
-        order = torch.randperm(len(self.corpus), generator=self._generator("order", epoch))
-        batches = torch.split(order, self.params.batch_size)
+        batches = self._batches(epoch)
         total = torch.zeros((), device=self.device)
         self.model.train()
         for position, index in enumerate(batches):
             progress.heed()
             passed = epoch - 1 + (position + 0.5) / len(batches)
-            total += self._step(index, passed, attacks) * len(index)
-        mean = total.item() / len(self.corpus)
-        if not math.isfinite(mean):
-            raise ParamsError(
-                f"training.optimiser: the loss of epoch {epoch} is {mean}; lower rate, or set clip"
-            )
-        return mean
+            total += self._step(index, passed, attacks)
+        return total.item() / len(self.corpus)
+
+    def _batches(self, epoch: int) -> Sequence[Tensor]:
+        """Draw which rows come together: all once, or with privacy each by its own coin."""
+        if self.mechanism is not None:
+            return list(self.mechanism.batches())
+        order = torch.randperm(len(self.corpus), generator=self._generator("order", epoch))
+        return torch.split(order, self.params.batch_size)
 
     def _step(self, index: Tensor, passed: float, attacks: torch.Generator) -> Tensor:
-        """Take one step on one batch, ``passed`` epochs into training; give its loss."""
-        share = self._share_of_eps(passed)
-        loss: Tensor = self.params.defense.loss(
-            Batch(
-                self.model,
-                as_floats(self.corpus.inputs[index].to(self.device)),
-                self.corpus.labels[index].to(self.device),
-                self.region if share == 1 else self.region.scaled(share),
-                attacks,
-                moment=Moment(passed / self.params.epochs, share),
-                weights=None if self.weights is None else self.weights[index].to(self.device),
-                carried=self._carried(index, passed),
-            )
-        )
+        """Take one step on one batch, ``passed`` epochs into training; give its summed loss."""
+        recipe = self.params.defense
         self.descent.forget()
-        loss.backward()  # type: ignore[no-untyped-call]
+        if self.mechanism is not None:
+            total = self.mechanism.gradients(
+                index, lambda part: recipe.loss(self._batch(Rows, part, passed, attacks))
+            )
+        else:
+            loss: Tensor = recipe.loss(self._batch(Batch, index, passed, attacks))
+            loss.backward()  # type: ignore[no-untyped-call]
+            total = loss.detach() * len(index)
         self.descent.step(factor=self._factor(passed))
         if self.averaged is not None:
             self.averaged.update_parameters(self.model)
-        return loss.detach()
+        return total
+
+    def _batch(
+        self, kind: type[Batch], index: Tensor, passed: float, attacks: torch.Generator
+    ) -> Batch:
+        share = self._share_of_eps(passed)
+        return kind(
+            self.model,
+            as_floats(self.corpus.inputs[index].to(self.device)),
+            self.corpus.labels[index].to(self.device),
+            self.region if share == 1 else self.region.scaled(share),
+            attacks,
+            moment=Moment(passed / self.params.epochs, share),
+            weights=None if self.weights is None else self.weights[index].to(self.device),
+            carried=self._carried(index, passed),
+        )
 
     def _carried(self, index: Tensor, passed: float) -> Carried | None:
         """Give where the attacks on a batch start, if they carry on from the last epoch's."""

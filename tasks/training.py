@@ -54,7 +54,7 @@ def train(params: Params, dataset: DatasetRecord, corpus: CorpusRecord) -> Candi
             identity=provenance.sha256_json([params.digest("training"), made_from]),
             start=None if start is None else _weights(params, dataset, start),
         )
-    candidates.save(directory / "model", params.training.architecture, dataset.input, fitted.model)
+    candidates.save(directory / "model", params.training.architecture, fitted.spec, fitted.model)
     _write_history(fitted.history, directory / "history.csv")
     return _store.keep(
         CandidateRecord(
@@ -71,7 +71,7 @@ def train(params: Params, dataset: DatasetRecord, corpus: CorpusRecord) -> Candi
             best_epoch=fitted.best_epoch,
             stopped=fitted.stopped,
             seconds=fitted.seconds,
-            measurements={},
+            measurements=dict(fitted.measurements),
             history=_store.file(directory / "history.csv"),
             seed=params.seed,
             params_sha256=params.digest("training"),

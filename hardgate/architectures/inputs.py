@@ -109,7 +109,7 @@ def only_tables(spec: InputSpec, name: str) -> TableInput:
         return spec
     raise ParamsError(
         f"training.architecture.name: {name!r} takes tables and the data is images; "
-        "choose small-cnn, madry-cnn, wide-cnn or mlp"
+        "choose small-cnn, madry-cnn, wide-cnn, oriented-linear or mlp"
     )
 
 

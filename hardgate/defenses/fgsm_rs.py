@@ -26,6 +26,7 @@ class FGSMRS(Recipe):
     """
 
     recipe: Literal["fgsm-rs"]
+    by_row: ClassVar[bool] = True
     step_size: Radius
     adversarial: ClassVar[bool] = True
 

@@ -25,6 +25,7 @@ class NFGSM(Recipe):
     """
 
     recipe: Literal["n-fgsm"]
+    by_row: ClassVar[bool] = True
     step_size: Radius
     noise: PositiveFloat
     adversarial: ClassVar[bool] = True

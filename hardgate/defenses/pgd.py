@@ -6,7 +6,7 @@ adversarial attacks", arXiv:1706.06083. With ``carry`` the ascent starts warm: s
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
@@ -21,6 +21,7 @@ class PGD(Attacking):
     """
 
     recipe: Literal["pgd"]
+    by_row: ClassVar[bool] = True
 
     def loss(self, batch: Batch) -> Tensor:
         """Give the batch's loss, a scalar with gradients to the model's weights."""

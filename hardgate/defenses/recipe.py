@@ -58,11 +58,21 @@ class Batch:
         return mean(losses, self.weights)
 
 
+class Rows(Batch):
+    """A batch whose losses stay apart, one per row, for training with privacy."""
+
+    def mean(self, losses: Tensor) -> Tensor:
+        """Give the losses as they are."""
+        return losses
+
+
 class Recipe(Record):
     """A way to train; one subclass per file."""
 
     adversarial: ClassVar[bool]  # trains against attacks, so that early stopping watches them
     certifies: ClassVar[bool] = False  # trains bounds, so that early stopping watches proofs
+    by_row: ClassVar[bool] = False  # its loss is the mean of losses that know one row each, and
+    # come from one run of the model: what privacy can clip
 
     def prepare(self, model: nn.Module) -> None:
         """Give fresh weights the size that the recipe needs; most take them as they are."""

@@ -13,6 +13,7 @@ class Standard(Recipe):
     """Cross-entropy on clean inputs."""
 
     recipe: Literal["standard"]
+    by_row: ClassVar[bool] = True
     adversarial: ClassVar[bool] = False
 
     def loss(self, batch: Batch) -> Tensor:

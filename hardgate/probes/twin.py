@@ -38,7 +38,11 @@ def beside_twin(section: Evaluation, subject: Subject, origin: Origin) -> Found:
     """
     fitted = training.fit(
         origin.training.model_copy(
-            update={"defense": Standard(recipe="standard"), "warmup_epochs": 0.0}
+            update={
+                "defense": Standard(recipe="standard"),
+                "privacy": None,
+                "warmup_epochs": 0.0,
+            }
         ),
         subject.spec,
         subject.region,

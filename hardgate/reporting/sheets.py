@@ -12,7 +12,15 @@ from typing import Any
 
 from hardgate import measurements, records
 from hardgate.params import Params
-from hardgate.records import Column, ColumnType, ImageInput, InputSpec, Measurement, TableInput
+from hardgate.records import (
+    CandidateRecord,
+    Column,
+    ColumnType,
+    ImageInput,
+    InputSpec,
+    Measurement,
+    TableInput,
+)
 from hardgate.reporting import threats, words
 from hardgate.reporting.parts import Facts, Table
 from hardgate.reporting.run import Run
@@ -143,11 +151,26 @@ def model(run: Run) -> Facts:
             f"{candidate.recipe}: {words.about(training.defense)}",
         ),
         ("Weights", f"{candidate.weights:,}"),
+        *_privacy(candidate),
         ("Epochs", f"{candidate.epochs}, of which epoch {candidate.best_epoch} was the best"),
         ("It stopped because", words.STOPPED[candidate.stopped]),
         ("Training took", words.duration(candidate.seconds)),
         ("Seed", str(candidate.seed)),
         ("Digest", candidate.model_sha256),
+    )
+
+
+def _privacy(candidate: CandidateRecord) -> Facts:
+    """Say what training may have told of a row, if that is bounded."""
+    found = records.values(candidate.measurements)
+    if measurements.EPSILON not in found:
+        return ()
+    return (
+        (
+            "Privacy",
+            f"epsilon {found[measurements.EPSILON]:.3f} at delta {found[measurements.DELTA]:.2g} "
+            "for any one training row, of the weights alone; other versions add theirs",
+        ),
     )
 
 

@@ -30,7 +30,12 @@ IMAGES = ImageInput(
     mean=(0.5,) * 3,
     scale=(0.2,) * 3,
 )
-FOR_IMAGES = ({"name": "small-cnn"}, {"name": "madry-cnn"}, {"name": "wide-cnn"})
+FOR_IMAGES = (
+    {"name": "small-cnn"},
+    {"name": "madry-cnn"},
+    {"name": "wide-cnn"},
+    {"name": "oriented-linear"},
+)
 FOR_TABLES = (
     {"name": "residual-mlp", "dropout": 0.1},
     {"name": "ft-transformer", "squash": True},
