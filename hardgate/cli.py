@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from hardgate.comparison import Comparison
+    from hardgate.drill.result import Drill
     from hardgate.evidence.verification import Check
     from hardgate.records import Decision, Finding
     from hardgate.supply_chain.doctor import Item
@@ -350,6 +351,34 @@ def _update_advisories(source: str | None) -> None:
     )
 
 
+drills = typer.Typer(help="Try whether what should refuse does.", no_args_is_help=True)
+app.add_typer(drills, name="drill")
+
+
+@drills.command("gates")
+def drill_gates(
+    case: Annotated[list[str] | None, typer.Option(help="Only this one; may be repeated.")] = None,
+    json: Json = False,
+) -> None:
+    """Take bad candidates through the real pipeline; each must be refused by who should.
+
+    Good ones must pass. Exit status: 0 all were treated as they should, 1 not, 3 the drill ended
+    early. Runs in projects of its own; nothing here changes but the result that reports show.
+    """
+    from hardgate import progress, terminal
+
+    with _project():
+        from tasks import _drilling
+
+        with terminal.shown(), progress.interruptible():
+            found = _drilling.drill(tuple(case or ()))
+    if json:
+        sys.stdout.write(found.model_dump_json(indent=2) + "\n")
+    else:
+        _print_drill(found)
+    raise typer.Exit(found.exit_code)
+
+
 users = typer.Typer(help="Users of the registry.", no_args_is_help=True)
 app.add_typer(users, name="user")
 
@@ -533,6 +562,19 @@ def _print_comparison(found: Comparison, page: Path) -> None:
         if row.name in found.frontier:
             console.print(f"{row.name}: dvc exp apply {row.experiment}", highlight=False)
     console.print(f"report: {page}", highlight=False, soft_wrap=True)
+
+
+def _print_drill(found: Drill) -> None:
+    for each in found.outcomes:
+        verdict = "ok    " if each.right else "WRONG "
+        if each.right:
+            words = each.expected or "passed"
+        else:
+            words = f"expected {each.expected or 'to pass'}, found " + (
+                "; ".join(each.refused_by) or "that it passed"
+            )
+        sys.stdout.write(f"{verdict} {each.name:24} {each.seconds:5.0f} s  {words}\n")
+    sys.stdout.write(f"{found}; score {found.score:.0%}, {found.seconds:.0f} s\n")
 
 
 def _print_checks(checks: tuple[Check, ...]) -> None:

@@ -12,8 +12,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from hardgate import files, provenance, records, reporting
+from hardgate import files, provenance, records, reporting, state
 from hardgate import params as settings
+from hardgate.drill import result
+from hardgate.drill.result import Drill
 from hardgate.errors import IntegrityError, ParamsError
 from hardgate.evidence import statement
 from hardgate.evidence.statement import Predicate
@@ -117,9 +119,16 @@ def _write(
         plots=_pictures(attributions.plots),
         data_docs=_link(_store.ROOT / dataset.data_docs / DATA_DOCS.name, path),
         submitted_by=None if signed is None else signed.submitted_by,
+        drill=_drill(),
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     files.write_text(path, reporting.render(run))
+
+
+def _drill() -> Drill | None:
+    """Read what the last drill of the gates came to, if there was one here."""
+    path = state.home() / result.FILE
+    return records.read(Drill, path) if path.is_file() else None
 
 
 def _measured(chain: Records) -> Mapping[str, Measurement]:

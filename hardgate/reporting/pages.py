@@ -118,6 +118,7 @@ def _environment() -> Environment:
         risks=risks,
         sheets=sheets,
         threats=threats,
+        verdicts=verdicts,
         words=words,
         measurements=measurements,
         hardgate_version=version("hardgate"),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
+from hardgate.drill.result import Drill
 from hardgate.errors import IntegrityError
 from hardgate.records import (
     AttributionRecord,
@@ -51,6 +52,7 @@ class Run:
     plots: Sequence[Picture]  # of the explanations
     data_docs: str  # as a link from the page
     submitted_by: str | None
+    drill: Drill | None = None  # the last one on this machine
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -66,6 +66,22 @@ class Tile:
     note: str
 
 
+def drilled(run: Run) -> str:
+    """Say whether anybody has seen these gates refuse."""
+    drill = run.drill
+    if drill is None:
+        return (
+            "Whether these gates refuse what they should was not tried on this machine: run "
+            "hardgate drill gates."
+        )
+    when = words.moment(drill.drilled_at)
+    said = f"Drilled on {when}: {drill}, a score of {100 * drill.score:.0f} %."
+    if drill.commit != run.candidate.commit:
+        said += " That was with other code than this run's; drill again."
+    wrong = [each.name for each in drill.outcomes if not each.right]
+    return f"{said} Wrong: {', '.join(wrong)}." if wrong else said
+
+
 def rows(params: Params, decision: Decision) -> tuple[Row, ...]:
     """Show every finding, in the order of the policy."""
     asked = {gate.label: gate for gate in params.promotion.gates}

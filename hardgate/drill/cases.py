@@ -1,0 +1,293 @@
+"""What is made bad about each candidate, and who should refuse it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from hardgate.drill.materials import Kind, Material
+
+Change = Callable[[Material], None]
+# What is done to a finished run; ``tasks/_tampering.py`` has a function of each name.
+Tampering = Literal[
+    "edited_measurement",
+    "edited_outcomes",
+    "missing_measurement",
+    "measurement_not_a_number",
+    "swapped_weights",
+    "swapped_weights_and_record",
+    "scaled_logits",
+    "foreign_evaluation",
+    "weaker_threat",
+    "no_evidence",
+    "edited_evidence",
+    "foreign_key",
+    "stale_evidence",
+    "foreign_evidence",
+    "other_files",
+    "weaker_policy",
+    "own_approval",
+    "no_role",
+    "waiver_expired",
+    "waiver_for_another",
+    "waiver_by_the_submitter",
+]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One candidate. ``expected`` is part of what refuses it: a gate's label, or a check's words.
+
+    ``change`` makes the data bad, ``settings`` the params (by dotted key), ``tampering`` the run
+    after it was good.
+    """
+
+    name: str
+    story: str
+    expected: str | None
+    kind: Kind = "rows"
+    change: Change | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    tampering: Tampering | None = None
+
+
+def _shuffle(material: Material) -> None:
+    label = "default.payment.next.month"
+    shuffled = np.random.default_rng(0).permutation(material.rows[label].to_numpy())
+    material.rows[label] = shuffled
+
+
+def _break_cells(material: Material) -> None:
+    material.rows.loc[:20, "SEX"] = 7
+
+
+def _copy_test_images(material: Material) -> None:
+    digits = material.digits
+    digits.train_images = np.concatenate([digits.train_images, digits.test_images[:100]])
+    digits.train_labels = np.concatenate([digits.train_labels, digits.test_labels[:100]])
+
+
+def _favour(material: Material) -> None:
+    """Let one sex default whenever it paid late at all."""
+    rows = material.rows
+    rows.loc[(rows["SEX"] == 2) & (rows["PAY_AMT1"] < 3000), "default.payment.next.month"] = 1
+
+
+CASES: tuple[Case, ...] = (
+    *(
+        Case(f"good-rows-{seed}", "a good candidate", None, settings={"seed": seed})
+        for seed in (1, 2, 3)
+    ),
+    *(
+        Case(
+            f"good-digits-{seed}", "a good candidate", None, kind="digits", settings={"seed": seed}
+        )
+        for seed in (1, 2)
+    ),
+    # what is wrong with the data
+    Case(
+        "shuffled-labels",
+        "labels have nothing to do with their rows",
+        "clean_quality",
+        change=_shuffle,
+    ),
+    Case("broken-contract", "a category that nobody knows", "data_contract", change=_break_cells),
+    Case(
+        "leaked-test",
+        "100 test images are trained on",
+        "data_contract",
+        kind="digits",
+        change=_copy_test_images,
+    ),
+    Case("unfair", "women default at a word", "fairness/SEX", change=_favour),
+    # what is wrong with the training, or with what is asked of it
+    Case(
+        "undefended-rows",
+        "trained without defence",
+        "robust_auc",
+        settings={"training.defense": {"recipe": "standard"}, "training.epochs": 25},
+    ),
+    Case(
+        "undefended-digits",
+        "trained without defence",
+        "robust_accuracy",
+        kind="digits",
+        settings={"training.defense": {"recipe": "standard"}, "training.warmup_epochs": 0.0},
+    ),
+    Case(
+        "small-radius",
+        "hardened and measured against a weaker attacker than the registry's params name",
+        "made with other params than this registry's (threat)",
+        tampering="weaker_threat",
+    ),
+    Case(
+        "few-samples",
+        "attacked on 100 rows where 500 are needed",
+        "robust_auc",
+        settings={"evaluation.samples": 100},
+    ),
+    Case(
+        "weak-attack",
+        "its gradient attack takes one small step",
+        "known_answers",
+        settings={
+            "evaluation.attacks.0": {
+                "name": "constrained-pgd",
+                "step_size": 0.01,
+                "steps": 1,
+                "restarts": 1,
+                "check_every": 1,
+            }
+        },
+    ),
+    Case("empty-policy", "asks for no gate", "promotion.gates", settings={"promotion.gates": []}),
+    Case(
+        "policy-of-nothing",
+        "its only gate asks about an attack that is not run",
+        "evaluation measures",
+        settings={
+            "promotion.gates": [
+                {
+                    "kind": "robust_auc",
+                    "attack": "constrained-relay",
+                    "bound": 0.6,
+                    "min_samples": 500,
+                }
+            ]
+        },
+    ),
+    # what is done to a finished run, by somebody who can write the project's files
+    Case(
+        "masked",
+        "its logits are so large that no gradient is left",
+        "masked_gradients",
+        tampering="scaled_logits",
+    ),
+    Case(
+        "swapped-weights",
+        "other weights than were measured",
+        "has changed since it was trained",
+        tampering="swapped_weights",
+    ),
+    Case(
+        "swapped-record",
+        "other weights than were measured, and a record that fits them",
+        "made from another run's files",
+        tampering="swapped_weights_and_record",
+    ),
+    Case(
+        "edited-measurement",
+        "robust AUC written up in the record",
+        "robust/worst_case/auc",
+        tampering="edited_measurement",
+    ),
+    Case(
+        "edited-outcomes",
+        "outcomes of lost rows written up",
+        "is not what the evaluation's record says",
+        tampering="edited_outcomes",
+    ),
+    Case(
+        "missing-measurement",
+        "a sign of masked gradients taken out",
+        "masked_gradients",
+        tampering="missing_measurement",
+    ),
+    Case(
+        "not-a-number",
+        "NaN in place of a measurement",
+        "is not a valid EvaluationRecord",
+        tampering="measurement_not_a_number",
+    ),
+    Case(
+        "foreign-evaluation",
+        "the evaluation of another model",
+        "made from another run's files",
+        tampering="foreign_evaluation",
+    ),
+    # what is brought before the registry for approval
+    Case("unsigned", "no evidence", "no gate evidence is recorded", tampering="no_evidence"),
+    Case(
+        "edited-evidence",
+        "one measurement changed after signing",
+        "the evidence does not hold",
+        tampering="edited_evidence",
+    ),
+    Case(
+        "foreign-key",
+        "evidence signed by a key of somebody's own",
+        "the evidence does not hold",
+        tampering="foreign_key",
+    ),
+    Case(
+        "stale-evidence",
+        "evidence of two months ago",
+        "the evidence held until",
+        tampering="stale_evidence",
+    ),
+    Case(
+        "foreign-evidence",
+        "the evidence of another version",
+        "about another version",
+        tampering="foreign_evidence",
+    ),
+    Case(
+        "other-files",
+        "a byte of the model changed after the gates",
+        "not those that passed the gates",
+        tampering="other_files",
+    ),
+    Case(
+        "weaker-policy",
+        "evidence under gates of its own",
+        "another gate policy",
+        tampering="weaker_policy",
+    ),
+    Case(
+        "own-approval",
+        "approved by who submitted it",
+        "a second pair of eyes",
+        tampering="own_approval",
+    ),
+    Case("no-role", "approved by a data scientist", "does not hold the role", tampering="no_role"),
+    Case(
+        "waiver-expired",
+        "excused by a waiver of last year",
+        "gates not passed",
+        settings={"promotion.gates.3.bound": 0.95},
+        tampering="waiver_expired",
+    ),
+    Case(
+        "waiver-for-another",
+        "excused by a waiver for other bytes",
+        "gates not passed",
+        settings={"promotion.gates.3.bound": 0.95},
+        tampering="waiver_for_another",
+    ),
+    Case(
+        "waiver-of-the-submitter",
+        "excused by who submitted it",
+        "gates not passed",
+        settings={"promotion.gates.3.bound": 0.95},
+        tampering="waiver_by_the_submitter",
+    ),
+)
+
+
+def find(name: str) -> Case:
+    """Find a case by its name."""
+    return next(case for case in CASES if case.name == name)
+
+
+def section(case: Case, material: Material) -> dict[str, Any]:
+    """Give the params of a case: the material's, with the case's settings put in."""
+    for key, value in case.settings.items():
+        *path, last = key.split(".")
+        place: Any = material.section
+        for part in path:
+            place = place[int(part) if isinstance(place, list) else part]
+        place[int(last) if isinstance(place, list) else last] = value
+    return material.section

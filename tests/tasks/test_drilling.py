@@ -1,0 +1,33 @@
+"""The drill, as its user runs it, on a few of its cases: all of them take minutes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hardgate.drill import materials, result
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+CASES = ("good-digits-1", "edited-measurement", "stale-evidence", "empty-policy")
+
+
+def test_bad_candidates_are_refused_by_who_should_and_nothing_here_changes(
+    project: Any,
+) -> None:
+    credit = materials.CREDIT
+    (project.root / credit).parent.mkdir()
+    shutil.copy(Path(__file__).parents[2] / credit, project.root / credit)
+    before = project.git("status", "--short")
+    words = [word for name in CASES for word in ("--case", name)]
+    ended = project.hardgate("drill", "gates", "--json", *words, timeout=800)
+    assert ended.returncode == 0, ended.stderr
+    found = result.Drill.model_validate(json.loads(ended.stdout))
+    assert [each.name for each in found.outcomes] == list(CASES)
+    assert all(each.right for each in found.outcomes)
+    assert project.git("status", "--short") == before
+    # a part of the drill is no score of the gates
+    assert not (project.home / result.FILE).exists()
