@@ -42,6 +42,9 @@ name                                   meaning
                                        agrees with the model, see :data:`Returned`
 ``extraction/<outputs>/<n>/gain``      the same, less that of a copy made from the true labels of
                                        the same inputs without asking
+``poisoning/<screen>``                 share of samples, decisions or inputs that a :data:`Screen`
+                                       finds; where it looks at classes or sources, of the worst
+``poisoning/<screen>/<where>``         the same of one class or source
 ``registry/versions_before``           versions of the model registered before this one (exact)
 ``champion/exists``                    1 when the registry names a champion, else 0 (exact)
 ``champion/<metric>``                  the champion's own, on the same test split
@@ -88,6 +91,16 @@ Property = Literal[
     "reference_agreement",  # cosine between our attributions and the shap library's
 ]
 Returned = Literal["labels", "rounded", "scores", "nothing"]  # what the attacker is told
+Screen = Literal[
+    "label_errors",  # share of training labels that are probably wrong
+    "outliers",  # share of training samples far from all others of their class
+    "near_duplicates",  # share of training samples in a burst of almost the same one
+    "source_influence",  # share of decisions that change without one source
+    "source_disagreement",  # how much more often its labels contradict the others than theirs do
+    "spectral_signatures",  # share of a class: suspects that a model without them contradicts
+    "activation_clusters",
+    "trigger",  # share of other inputs that one small patch turns into a class
+]
 Price = Literal["clean_accuracy", "clean_auc", "robust_accuracy", "robust_auc", "seconds"]
 
 SIGNS: tuple[Sign, ...] = get_args(Sign)
@@ -215,6 +228,11 @@ def extraction_gain(outputs: Returned, queries: int) -> str:
     return f"extraction/{outputs}/{queries}/gain"
 
 
+def poisoning(screen: Screen, where: str | None = None) -> str:
+    """Name what a screen for poison found, in all or in one class or source."""
+    return f"poisoning/{screen}" if where is None else f"poisoning/{screen}/{word(where)}"
+
+
 def price(what: Price) -> str:
     """Name what the undefended twin of the candidate reaches, or the seconds it took to train."""
     return f"price/standard/{what}"
@@ -242,3 +260,8 @@ def word(text: str) -> str:
     metric; the slash is ours.
     """
     return re.sub(r"[^\w. -]", lambda sign: f":{ord(sign.group()):x}:", text) or ":"
+
+
+def read_word(spelled: str) -> str:
+    """Read a word back that :func:`word` spelled."""
+    return re.sub(r":([0-9a-f]+):", lambda code: chr(int(code.group(1), 16)), spelled)

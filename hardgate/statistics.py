@@ -6,6 +6,7 @@ Efron, B. (1979), "Bootstrap methods: another look at the jackknife".
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
@@ -55,6 +56,24 @@ def wilson(successes: int, samples: int) -> Measurement:
 def share(outcomes: NDArray[np.bool_]) -> Measurement:
     """Measure the share of true entries of ``outcomes``, shape ``(n,)``."""
     return wilson(int(np.count_nonzero(outcomes)), len(outcomes))
+
+
+def difference(first: Measurement, second: Measurement) -> Measurement:
+    """Measure how much larger the first of two independent shares is, by Newcombe's hybrid score.
+
+    Newcombe, R. G. (1998), "Interval estimation for the difference between independent
+    proportions", his method 10: each end adds the squares of the two Wilson half intervals.
+    """
+    value = first.value - second.value
+    below = math.hypot(first.value - first.lower, second.upper - second.value)
+    above = math.hypot(first.upper - first.value, second.value - second.lower)
+    return Measurement(
+        value=value,
+        lower=value - below,
+        upper=value + above,
+        samples=min(first.samples, second.samples),
+        interval="wilson",
+    )
 
 
 def bootstrap_means(

@@ -27,6 +27,7 @@ from hardgate.gates.fairness import FairnessGate
 from hardgate.gates.known_answers import KnownAnswersGate
 from hardgate.gates.masked_gradients import MaskedGradientsGate
 from hardgate.gates.negative_flips import NegativeFlipsGate
+from hardgate.gates.poisoning import PoisoningGate
 from hardgate.gates.robust_accuracy import RobustAccuracyGate
 from hardgate.gates.robust_auc import RobustAucGate
 from hardgate.gates.robust_sequential import RobustSequentialGate
@@ -49,6 +50,7 @@ Gate = Annotated[
     | CertifiedGate
     | FairnessGate
     | ExtractionGate
+    | PoisoningGate
     | ExplanationAdditivityGate
     | ExplanationStabilityGate,
     Field(discriminator="kind"),

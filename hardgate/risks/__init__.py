@@ -21,8 +21,16 @@ so that a policy which asks for what nobody measures is refused before the run.
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from pydantic import Field
+
 from hardgate.risks.extraction import Extraction
+from hardgate.risks.poisoning import Poisoning
 
-Risk = Extraction
+Risk = Annotated[
+    Extraction | Poisoning,
+    Field(discriminator="name"),
+]
 
-__all__ = ["Extraction", "Risk"]
+__all__ = ["Extraction", "Poisoning", "Risk"]
