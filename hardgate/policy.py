@@ -15,6 +15,7 @@ from hardgate.gates.certified import CertifiedGate
 from hardgate.gates.corruption import CorruptionGate
 from hardgate.gates.corruption_error import CorruptionErrorGate
 from hardgate.gates.fairness import FairnessGate
+from hardgate.gates.poisoning import PoisoningGate
 from hardgate.gates.robust_accuracy import RobustAccuracyGate
 from hardgate.gates.robust_auc import RobustAucGate
 from hardgate.gates.robust_sequential import RobustSequentialGate
@@ -23,6 +24,7 @@ from hardgate.measurements import WORST_CASE
 from hardgate.params_file import meant
 from hardgate.probes import Evaluation
 from hardgate.records import InputSpec, TableInput
+from hardgate.risks import Poisoning
 
 
 def check(policy: Policy, section: Evaluation, spec: InputSpec) -> None:
@@ -66,6 +68,13 @@ def check(policy: Policy, section: Evaluation, spec: InputSpec) -> None:
                 )
             case ShiftGate():
                 _shifted(section, spec, gate, place)
+            case PoisoningGate(screen="trigger") if not any(
+                isinstance(each, Poisoning) and each.trigger for each in section.risks
+            ):
+                raise ParamsError(
+                    f"{place}.screen = 'trigger': evaluation looks for no triggers; for images add "
+                    "trigger to poisoning in evaluation.risks, for a table remove the gate"
+                )
 
 
 def _judges(section: Evaluation, gate: RobustSequentialGate, place: str) -> None:

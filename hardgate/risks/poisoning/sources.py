@@ -48,16 +48,18 @@ def blocks(rows: Tensor, count: int) -> list[Source]:
 
 
 def named(values: Sequence[str], *, smallest: int) -> list[Source]:
-    """Group samples by what their source is called; small sources are judged together."""
+    """Group samples by what their source is called.
+
+    Small sources are judged together, and not at all where even together they are too few.
+    """
     names, inverse = np.unique(np.asarray(values, dtype=str), return_inverse=True)
-    groups = [torch.from_numpy(np.flatnonzero(inverse == at)) for at in range(len(names))]
-    found = [
-        Source(str(name), group)
-        for name, group in zip(names, groups, strict=True)
+    groups = {str(name): np.flatnonzero(inverse == at) for at, name in enumerate(names)}
+    rest = np.concatenate([np.empty(0, int), *(g for g in groups.values() if len(g) < smallest)])
+    return [
+        Source(name, torch.from_numpy(group))
+        for name, group in {**groups, REST: rest}.items()
         if len(group) >= smallest
     ]
-    small = [group for group in groups if len(group) < smallest]
-    return [*found, Source(REST, torch.cat(small))] if small else found
 
 
 def influences(surrogate: Surrogate, sources: Sequence[Source], judged: Tensor) -> list[Influence]:

@@ -23,7 +23,7 @@ from hardgate import progress
 from hardgate.records import Radius, Record
 
 STEP = 0.3  # of the pixel range, at first; the last step is a tenth of it
-AT_ONCE = 2000  # images
+PIXELS_AT_ONCE = 2_000_000
 
 
 class Patches(NamedTuple):
@@ -85,7 +85,8 @@ def _improve(
     model: nn.Module, patches: Patches, images: Tensor, labels: Tensor, steps: int
 ) -> tuple[Patches, Tensor]:
     """Follow the gradient's sign with ever smaller steps; give the best patterns and their loss."""
-    chunks = torch.split(torch.arange(len(patches.target)), max(1, AT_ONCE // len(images)))
+    at_once = max(1, PIXELS_AT_ONCE // images.numel())
+    chunks = torch.split(torch.arange(len(patches.target)), at_once)
     found = [
         _descend(model, patches.take(chunk), images, labels, steps)
         for chunk in progress.track(chunks, "triggers")
