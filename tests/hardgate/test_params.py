@@ -332,7 +332,16 @@ ASKED = {
     "robust_sequential": "{kind: robust_sequential, attack: cascade, bound: 0.6, alpha: 0.05, "
     "min_samples: 9}",
     "certified": "{kind: certified, bound: 0.6, min_samples: 9}",
+    "trigger": "{kind: poisoning, screen: trigger, bound: 0.6, min_samples: 9}",
 }
+SCREENS = (
+    "[{name: poisoning, samples: 9, features: 9, ridge: 0.1, folds: 2, burst: 2, near: 0.1, far: 9, "
+    "blocks: 2, smallest_source: 9, suspects: 0.1, directions: 1, confidence: 0.9%s}]"
+)
+SEARCH = (
+    ", trigger: {side: 0.2, scan_steps: 1, scan_samples: 9, kept: 1, steps: 1, batch_size: 9, "
+    "samples: 9}"
+)
 TRANSFER = (
     "{attack: {name: constrained-pgd, step_size: 0.05, steps: 5, restarts: 1, check_every: 5}}"
 )
@@ -393,6 +402,9 @@ VOTES = "{method: smoothing, samples: 9, sigma: 1, selection: 9, draws: 9, alpha
         (ASKED["corruption_error"], {"corruptions": SWEEP}, PICTURES, None),
         (ASKED["robust_accuracy"] % "transfer", {}, BORROWERS, "gates.2.attack = 'transfer'"),
         (ASKED["robust_accuracy"] % "transfer", {"transfer": TRANSFER}, BORROWERS, None),
+        (ASKED["trigger"], {"risks": "[]"}, PICTURES, "evaluation.risks has nothing"),
+        (ASKED["trigger"], {"risks": SCREENS % ""}, PICTURES, "evaluation looks for no triggers"),
+        (ASKED["trigger"], {"risks": SCREENS % SEARCH}, PICTURES, None),
     ],
 )
 def test_a_gate_that_asks_for_what_nobody_measures_is_refused_before_the_run(

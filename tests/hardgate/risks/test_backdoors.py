@@ -56,9 +56,9 @@ BOUNDS = {
     "near_duplicates": 0.01,
     "source_influence": 0.02,
     "source_disagreement": 0.05,
-    "spectral_signatures": 0.012,
+    "spectral_signatures": 0.018,
     "activation_clusters": 0.02,
-    "trigger": 0.65,
+    "trigger": 0.75,  # of twenty clean networks, docs/decisions/poisoning.md
 }
 POLICY = tuple(
     PoisoningGate(kind="poisoning", screen=screen, bound=bound, min_samples=100)
