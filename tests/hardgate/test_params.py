@@ -335,8 +335,8 @@ ASKED = {
     "trigger": "{kind: poisoning, screen: trigger, bound: 0.6, min_samples: 9}",
 }
 SCREENS = (
-    "[{name: poisoning, samples: 9, features: 9, ridge: 0.1, folds: 2, burst: 2, near: 0.1, far: 9, "
-    "blocks: 2, smallest_source: 9, suspects: 0.1, directions: 1, confidence: 0.9%s}]"
+    "[{name: poisoning, samples: 9, features: 9, ridge: 0.1, folds: 2, burst: 2, near: 0.1, "
+    "far: 9, blocks: 2, smallest_source: 9, suspects: 0.1, directions: 1, confidence: 0.9%s}]"
 )
 SEARCH = (
     ", trigger: {side: 0.2, scan_steps: 1, scan_samples: 9, kept: 1, steps: 1, batch_size: 9, "
