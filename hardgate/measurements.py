@@ -101,6 +101,9 @@ name                                   meaning
 ``privacy/noise_multiplier``           noise of a step, in units of the clipping bound (exact)
 ``privacy/sampling_rate``              chance of a row to be in a step (exact)
 ``privacy/steps``                      steps that were taken, over all sittings (exact)
+``poisoning/<screen>``                 share of samples, decisions or inputs that a :data:`Screen`
+                                       finds; where it looks at classes or sources, of the worst
+``poisoning/<screen>/<where>``         the same of one class or source
 ``registry/versions_before``           versions of the model registered before this one (exact)
 ``champion/exists``                    1 when the registry names a champion, else 0 (exact)
 ``champion/<metric>``                  the champion's own, on the same test split
@@ -174,6 +177,16 @@ SliceNumber = Literal[
     "usual_error",
     "moved",  # the third number itself, and of the other slices (exact, of these shadows)
     "usual_move",
+]
+Screen = Literal[
+    "label_errors",  # share of training labels that are probably wrong
+    "outliers",  # share of training samples far from all others of their class
+    "near_duplicates",  # share of training samples in a burst of almost the same one
+    "source_influence",  # share of decisions that change without one source
+    "source_disagreement",  # how much more often its labels contradict the others than theirs do
+    "spectral_signatures",  # share of a class: suspects that a model without them contradicts
+    "activation_clusters",
+    "trigger",  # share of other inputs that one small patch turns into a class
 ]
 Price = Literal["clean_accuracy", "clean_auc", "robust_accuracy", "robust_auc", "seconds"]
 
@@ -433,6 +446,11 @@ def reliance(column: str) -> str:
     return f"explainability/reliance/{word(column)}"
 
 
+def poisoning(screen: Screen, where: str | None = None) -> str:
+    """Name what a screen for poison found, in all or in one class or source."""
+    return f"poisoning/{screen}" if where is None else f"poisoning/{screen}/{word(where)}"
+
+
 def price(what: Price) -> str:
     """Name what the undefended twin of the candidate reaches, or the seconds it took to train."""
     return f"price/standard/{what}"
@@ -460,3 +478,8 @@ def word(text: str) -> str:
     metric; the slash is ours.
     """
     return re.sub(r"[^\w. -]", lambda sign: f":{ord(sign.group()):x}:", text) or ":"
+
+
+def read_word(spelled: str) -> str:
+    """Read a word back that :func:`word` spelled."""
+    return re.sub(r":([0-9a-f]+):", lambda code: chr(int(code.group(1), 16)), spelled)

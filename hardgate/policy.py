@@ -18,6 +18,7 @@ from hardgate.gates.corruption_error import CorruptionErrorGate
 from hardgate.gates.fairness import FairnessGate
 from hardgate.gates.inversion import InversionGate
 from hardgate.gates.out_of_distribution import OutOfDistributionGate
+from hardgate.gates.poisoning import PoisoningGate
 from hardgate.gates.robust_accuracy import RobustAccuracyGate
 from hardgate.gates.robust_auc import RobustAucGate
 from hardgate.gates.robust_sequential import RobustSequentialGate
@@ -27,7 +28,7 @@ from hardgate.measurements import WORST_CASE
 from hardgate.params_file import meant
 from hardgate.probes import Evaluation
 from hardgate.records import InputSpec, TableInput
-from hardgate.risks import Privacy, Uncertainty
+from hardgate.risks import Poisoning, Privacy, Uncertainty
 from hardgate.supply_chain import NAME as SUPPLY_CHAIN
 
 # Measured elsewhere than by evaluation.risks: by a section that is looked at below, in promotion.
@@ -84,6 +85,13 @@ def check(policy: Policy, section: Evaluation, spec: InputSpec) -> None:
                 raise ParamsError(
                     f"{place}.kind = {gate.kind!r}: evaluation inverts no images; for images give "
                     "the risk privacy its inversion, for a table remove the gate"
+                )
+            case PoisoningGate(screen="trigger") if not any(
+                isinstance(each, Poisoning) and each.trigger for each in section.risks
+            ):
+                raise ParamsError(
+                    f"{place}.screen = 'trigger': evaluation looks for no triggers; for images add "
+                    "trigger to poisoning in evaluation.risks, for a table remove the gate"
                 )
 
 

@@ -58,6 +58,24 @@ def share(outcomes: NDArray[np.bool_]) -> Measurement:
     return wilson(int(np.count_nonzero(outcomes)), len(outcomes))
 
 
+def difference(first: Measurement, second: Measurement) -> Measurement:
+    """Measure how much larger the first of two independent shares is, by Newcombe's hybrid score.
+
+    Newcombe, R. G. (1998), "Interval estimation for the difference between independent
+    proportions", his method 10: each end adds the squares of the two Wilson half intervals.
+    """
+    value = first.value - second.value
+    below = math.hypot(first.value - first.lower, second.upper - second.value)
+    above = math.hypot(first.upper - first.value, second.value - second.lower)
+    return Measurement(
+        value=value,
+        lower=value - below,
+        upper=value + above,
+        samples=min(first.samples, second.samples),
+        interval="newcombe",
+    )
+
+
 def bootstrap_means(
     columns: NDArray[np.float64],
     statistics: Mapping[Name, Statistic],
@@ -153,23 +171,6 @@ def percentiles(value: float, draws: NDArray[np.float64], samples: int) -> Measu
         upper=max(value, float(upper)),
         samples=samples,
         interval="bootstrap",
-    )
-
-
-def difference(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> Measurement:
-    """Measure by how much the share of true entries differs between two sets of samples.
-
-    Newcombe (1998), "Interval estimation for the difference between independent proportions", his
-    method 10: each end is as far away as Wilson's ends are from their own shares, together.
-    """
-    one, other = share(first), share(second)
-    value = one.value - other.value
-    return Measurement(
-        value=value,
-        lower=value - math.hypot(one.value - one.lower, other.upper - other.value),
-        upper=value + math.hypot(one.upper - one.value, other.value - other.lower),
-        samples=len(first),
-        interval="newcombe",
     )
 
 

@@ -42,6 +42,7 @@ from hardgate.gates.newest_slice import NewestSliceGate
 from hardgate.gates.off_manifold import OffManifoldGate
 from hardgate.gates.out_of_distribution import OutOfDistributionGate
 from hardgate.gates.personal_data import PersonalDataGate
+from hardgate.gates.poisoning import PoisoningGate
 from hardgate.gates.privacy_budget import PrivacyBudgetGate
 from hardgate.gates.quarantine import QuarantineGate
 from hardgate.gates.reliance import RelianceGate
@@ -80,6 +81,7 @@ Gate = Annotated[
     | EstimatedQualityGate
     | NewestSliceGate
     | PrivacyBudgetGate
+    | PoisoningGate
     | ExplanationAdditivityGate
     | ExplanationStabilityGate
     | ArtifactSafetyGate

@@ -30,11 +30,19 @@ from hardgate.risks.explainability import Explainability
 from hardgate.risks.extraction import Extraction
 from hardgate.risks.newest_slice import NewestSlice
 from hardgate.risks.personal_data import PersonalData
+from hardgate.risks.poisoning import Poisoning
 from hardgate.risks.privacy import Privacy
 from hardgate.risks.uncertainty import Uncertainty
 
 Risk = Annotated[
-    Drift | Explainability | Extraction | NewestSlice | PersonalData | Privacy | Uncertainty,
+    Drift
+    | Explainability
+    | Extraction
+    | NewestSlice
+    | PersonalData
+    | Poisoning
+    | Privacy
+    | Uncertainty,
     Field(discriminator="name"),
 ]
 
@@ -44,6 +52,7 @@ __all__ = [
     "Extraction",
     "NewestSlice",
     "PersonalData",
+    "Poisoning",
     "Privacy",
     "Risk",
     "Uncertainty",

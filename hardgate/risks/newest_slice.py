@@ -184,7 +184,9 @@ def _labels(parts: Parts, scores: list[Tensor]) -> dict[str, Measurement]:
     ]
     newest, others = wrong[0], np.concatenate(wrong[1:])
     return {
-        measurements.newest_slice("contradiction"): statistics.difference(newest, others),
+        measurements.newest_slice("contradiction"): statistics.difference(
+            statistics.share(newest), statistics.share(others)
+        ),
         measurements.newest_slice("lean"): statistics.largest_difference(
             unexpected[0], np.concatenate(unexpected[1:])
         ),

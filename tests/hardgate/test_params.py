@@ -361,6 +361,7 @@ ASKED = {
     "membership": "{kind: membership, metric: auc, bound: 0.6, min_samples: 9}",
     "attribute_inference": "{kind: attribute_inference, column: %s, bound: 0.1, min_samples: 9}",
     "inversion": "{kind: inversion, metric: auc, bound: 0.6, min_samples: 9}",
+    "trigger": "{kind: poisoning, screen: trigger, bound: 0.6, min_samples: 9}",
 }
 DOUBT = (
     "[{name: uncertainty, coverages: [0.8], scores: [{name: mahalanobis, space: inputs}], "
@@ -373,6 +374,14 @@ RENTERS = BORROWERS.model_copy(
 )
 PRIVACY = "[{name: privacy, samples: 9, shadows: {pairs: 2, epochs: 1, batch_size: 9}%s}]"
 GUESSED, INVERTED = ", attributes: 9", ", inversion: {starts: 1, steps: 1, rate: 0.1}"
+SCREENS = (
+    "[{name: poisoning, samples: 9, features: 9, ridge: 0.1, folds: 2, burst: 2, near: 0.1, "
+    "far: 9, blocks: 2, smallest_source: 9, suspects: 0.1, directions: 1, confidence: 0.9%s}]"
+)
+SEARCH = (
+    ", trigger: {side: 0.2, scan_steps: 1, scan_samples: 9, kept: 1, steps: 1, batch_size: 9, "
+    "samples: 9}"
+)
 TRANSFER = (
     "{attack: {name: constrained-pgd, step_size: 0.05, steps: 5, restarts: 1, check_every: 5}}"
 )
@@ -467,6 +476,9 @@ VOTES = "{method: smoothing, samples: 9, sigma: 1, selection: 9, draws: 9, alpha
         (ASKED["attribute_inference"] % "SEX", {"risks": PRIVACY % GUESSED}, WHO, None),
         (ASKED["inversion"], {"risks": PRIVACY % ""}, PICTURES, "evaluation inverts no images"),
         (ASKED["inversion"], {"risks": PRIVACY % INVERTED}, PICTURES, None),
+        (ASKED["trigger"], {"risks": "[]"}, PICTURES, "evaluation.risks has nothing"),
+        (ASKED["trigger"], {"risks": SCREENS % ""}, PICTURES, "evaluation looks for no triggers"),
+        (ASKED["trigger"], {"risks": SCREENS % SEARCH}, PICTURES, None),
     ],
 )
 def test_a_gate_that_asks_for_what_nobody_measures_is_refused_before_the_run(
