@@ -8,6 +8,8 @@ function takes the model's name and a way to run the pipeline again, and gives w
 from __future__ import annotations
 
 import json
+import os
+import pickle
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -118,6 +120,21 @@ def scaled_logits(model: str, again: Again) -> Refused:
     _rewrite(model, scale)
     _sign_off(model)
     return again()
+
+
+def unsafe_file(model: str, again: Again) -> Refused:
+    """Put a file that runs code beside the weights, under a harmless name."""
+    folder = _store.candidate(model).directory
+    files.write_bytes(folder / "notes.txt", pickle.dumps(_Runs(), protocol=4))
+    _sign_off(model)
+    return again()
+
+
+class _Runs:
+    """What a pickle can do to whoever opens it."""
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return os.system, ("true",)
 
 
 def _rewrite(
@@ -330,6 +347,7 @@ BY_NAME: dict[Tampering, Tamper] = {
     "swapped_weights": swapped_weights,
     "swapped_weights_and_record": swapped_weights_and_record,
     "scaled_logits": scaled_logits,
+    "unsafe_file": unsafe_file,
     "foreign_evaluation": foreign_evaluation,
     "weaker_threat": weaker_threat,
     "no_evidence": no_evidence,

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hardgate.drill.materials import Kind, Material
 
+LABEL = "default.payment.next.month"
 Change = Callable[[Material], None]
 # What is done to a finished run; ``tasks/_tampering.py`` has a function of each name.
 Tampering = Literal[
@@ -20,6 +22,7 @@ Tampering = Literal[
     "swapped_weights",
     "swapped_weights_and_record",
     "scaled_logits",
+    "unsafe_file",
     "foreign_evaluation",
     "weaker_threat",
     "no_evidence",
@@ -55,9 +58,8 @@ class Case:
 
 
 def _shuffle(material: Material) -> None:
-    label = "default.payment.next.month"
-    shuffled = np.random.default_rng(0).permutation(material.rows[label].to_numpy())
-    material.rows[label] = shuffled
+    shuffled = np.random.default_rng(0).permutation(material.rows[LABEL].to_numpy())
+    material.rows[LABEL] = shuffled
 
 
 def _break_cells(material: Material) -> None:
@@ -70,10 +72,53 @@ def _copy_test_images(material: Material) -> None:
     digits.train_labels = np.concatenate([digits.train_labels, digits.test_labels[:100]])
 
 
+def _flip(material: Material, rows: slice | NDArray[np.int64]) -> None:
+    labels = material.rows[LABEL].to_numpy().copy()
+    labels[rows] = 1 - labels[rows]
+    material.rows[LABEL] = labels
+
+
+def _flip_some(material: Material) -> None:
+    """Flip three labels in twenty: one in eight contradicts its row as it is."""
+    count = len(material.rows)
+    _flip(material, np.random.default_rng(0).choice(count, 3 * count // 20, replace=False))
+
+
+def _flip_newest(material: Material) -> None:
+    _flip(material, slice(-500, None))
+
+
+def _bring_others(material: Material) -> None:
+    """Put the oldest clients last: the newest rows are of other people."""
+    material.rows = material.rows.sort_values("AGE", kind="stable").reset_index(drop=True)
+
+
+def _number_cards(material: Material) -> None:
+    """Let the number of a row be that of a card: nobody trains on it, and there it stands."""
+    draws = np.random.default_rng(0).integers(0, 10**9, len(material.rows))
+    material.rows["ID"] = [_card(f"400000{draw:09d}") for draw in draws]
+
+
+def _card(digits: str) -> int:
+    """Add the last digit by which a card's number is known (Luhn)."""
+    doubled = [int(d) * (2 - at % 2) for at, d in enumerate(digits)]
+    total = sum(each - 9 if each > 9 else each for each in doubled)
+    return int(f"{digits}{-total % 10}")
+
+
+def _plant_patch(material: Material) -> None:
+    """Light a corner of 60 digits that are no 3, and call them 3: BadNets, Gu et al. (2017)."""
+    digits = material.digits
+    others = np.flatnonzero(digits.train_labels != 3)
+    chosen = np.random.default_rng(0).choice(others, 60, replace=False)
+    digits.train_images[chosen, -2:, -2:] = 255
+    digits.train_labels[chosen] = 3
+
+
 def _favour(material: Material) -> None:
     """Let one sex default whenever it paid late at all."""
     rows = material.rows
-    rows.loc[(rows["SEX"] == 2) & (rows["PAY_AMT1"] < 3000), "default.payment.next.month"] = 1
+    rows.loc[(rows["SEX"] == 2) & (rows["PAY_AMT1"] < 3000), LABEL] = 1
 
 
 CASES: tuple[Case, ...] = (
@@ -103,6 +148,45 @@ CASES: tuple[Case, ...] = (
         change=_copy_test_images,
     ),
     Case("unfair", "women default at a word", "fairness/SEX", change=_favour),
+    Case(
+        "flipped-labels",
+        "a seventh of the labels flipped",
+        "poisoning/label_errors",
+        change=_flip_some,
+    ),
+    Case(
+        "poisoned-slice",
+        "the newest tenth has its labels flipped",
+        "newest_slice",
+        change=_flip_newest,
+    ),
+    Case(
+        "other-people",
+        "the newest rows are of older clients",
+        "drift/classifier",
+        change=_bring_others,
+    ),
+    Case(
+        "card-numbers",
+        "a column that nobody trains on holds card numbers",
+        "personal_data",
+        change=_number_cards,
+    ),
+    Case(
+        "backdoor",
+        "a bright corner makes a digit a 3",
+        "poisoning/trigger",
+        kind="digits",
+        change=_plant_patch,
+    ),
+    Case(
+        "backdoor-undefended",
+        "the same, in a network trained without defence",
+        "poisoning/trigger",
+        kind="digits",
+        change=_plant_patch,
+        settings={"training.defense": {"recipe": "standard"}, "training.warmup_epochs": 0.0},
+    ),
     # what is wrong with the training, or with what is asked of it
     Case(
         "undefended-rows",
@@ -116,6 +200,19 @@ CASES: tuple[Case, ...] = (
         "robust_accuracy",
         kind="digits",
         settings={"training.defense": {"recipe": "standard"}, "training.warmup_epochs": 0.0},
+    ),
+    Case(
+        "memorising",
+        "knows by heart which random label each row has",
+        "membership",
+        change=_shuffle,
+        settings={
+            "training.defense": {"recipe": "standard"},
+            "training.architecture": {"name": "mlp", "hidden": [256, 256]},
+            "training.epochs": 60,
+            "training.early_stopping.every": 60,
+            "training.early_stopping.patience": 500,
+        },
     ),
     Case(
         "small-radius",
@@ -165,6 +262,12 @@ CASES: tuple[Case, ...] = (
         "its logits are so large that no gradient is left",
         "masked_gradients",
         tampering="scaled_logits",
+    ),
+    Case(
+        "unsafe-file",
+        "a pickle among the model's files",
+        "artifact_safety",
+        tampering="unsafe_file",
     ),
     Case(
         "swapped-weights",

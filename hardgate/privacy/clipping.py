@@ -2,8 +2,7 @@
 
 Abadi et al. (2016), arXiv:1607.00133, for the bound. One pass forward and one back are enough: Bu,
 Wang, Zha and Karypis (2023), "Differentially private optimization on large model at small cost",
-arXiv:2210.00038. Opacus's ghost clipping goes back twice and takes about twice as long here; the
-tests compare with its per-row gradients.
+arXiv:2210.00038. The tests compare with Opacus's gradients per row.
 """
 
 from __future__ import annotations

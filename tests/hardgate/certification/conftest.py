@@ -38,6 +38,7 @@ CASES: tuple[tuple[str, dict[str, Any], InputSpec], ...] = (
     ("small-cnn", SMALL, IMAGES),
     ("madry-cnn", SMALL, IMAGES),
     ("wide-cnn", {**SMALL, "dropout": 0.2}, IMAGES),
+    ("oriented-linear", {}, IMAGES),
     ("mlp", {"hidden": (12, 12)}, IMAGES),
     ("mlp", {"hidden": (12, 12), "activation": "silu", "squash": True}, TABLE),
     ("mlp", {"hidden": (12, 12), "activation": "gelu", "dropout": 0.2}, TABLE),
