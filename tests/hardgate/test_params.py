@@ -183,7 +183,8 @@ def test_a_misspelt_member_is_answered_with_those_there_are(
             "training.importance.new names else/x.csv, which is not below data/tiny/",
         ),
         (
-            "tiny.evaluation.risks=[{name: drift, new: x.csv, samples: 9, practical: .1, rounds: 9}]",
+            "tiny.evaluation.risks="
+            "[{name: drift, new: x.csv, samples: 9, practical: 0.1, rounds: 9}]",
             "evaluation.risks.0.new names x.csv, which is not below data/tiny/",
         ),
         (
