@@ -195,7 +195,7 @@ def test_a_misspelt_member_is_answered_with_those_there_are(
         ),
         (
             "tiny.evaluation.risks="
-            "[{name: drift, new: x.csv, samples: 9, practical: .1, rounds: 9}]",
+            "[{name: drift, new: x.csv, samples: 9, practical: 0.1, rounds: 9}]",
             "evaluation.risks.0.new names x.csv, which is not below data/tiny/",
         ),
         (
