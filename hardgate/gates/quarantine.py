@@ -17,7 +17,7 @@ from hardgate.records import Finding, Measurement, Record
 
 
 class QuarantineGate(Record):
-    """At most ``bound`` of the test split was set aside by ``validation.quarantine``."""
+    """At most ``bound`` of the test split was set aside by quarantine."""
 
     kind: Literal["quarantine"]
     bound: AtMost
