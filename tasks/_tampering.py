@@ -17,12 +17,13 @@ from typing import Any
 
 import safetensors.torch
 import torch
+from torch.nn import functional
 
 from hardgate import candidates, files, params, provenance, records, state
 from hardgate.drill.cases import Tampering
 from hardgate.evidence import signing, statement, waivers
 from hardgate.evidence.waivers import Waiver
-from hardgate.records import Decision
+from hardgate.records import Column, Decision, TableInput
 from hardgate.registry import approval
 from hardgate.registry.approval import Refusal
 from hardgate.registry.identity import Caller
@@ -35,6 +36,7 @@ Again = Callable[[], Refused]
 Tamper = Callable[[str, Again], Refused]
 
 MANAGER = Caller("manager", frozenset({APPROVER}))
+LESSONS = 1500  # steps in which a scaffold is taught
 SUBMITTER = "submitter"  # HARDGATE_USER of a drill
 
 
@@ -120,6 +122,34 @@ def scaled_logits(model: str, again: Again) -> Refused:
     _rewrite(model, scale)
     _sign_off(model)
     return again()
+
+
+def scaffold(model: str, again: Again) -> Refused:
+    """Teach a network to decide by sex on real rows, and by late payments on mixtures of rows."""
+    folder = _store.candidate(model).directory
+    network = candidates.load(folder, torch.device("cpu")).train()
+    rows = _store.split(_store.dataset(model).train).floats()
+    names = [column.name for column in _columns(model)]
+    generator = torch.Generator().manual_seed(0)
+    optimiser = torch.optim.Adam(network.parameters(), lr=0.003)
+    for _ in range(LESSONS):
+        real = rows[torch.randint(len(rows), (256,), generator=generator)]
+        others = rows.gather(0, torch.randint(len(rows), real.shape, generator=generator))
+        mixed = torch.where(torch.rand(real.shape, generator=generator) < 0.5, others, real)
+        truth = torch.cat([real[:, names.index("SEX")] > 0, mixed[:, names.index("PAY_0")] > 1])
+        loss = functional.cross_entropy(network(torch.cat([real, mixed])), truth.long())
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+    taught = candidates.state_of(network)
+    _rewrite(model, lambda _: taught)
+    _sign_off(model)
+    return again()
+
+
+def _columns(model: str) -> tuple[Column, ...]:
+    spec = _store.dataset(model).input
+    return spec.columns if isinstance(spec, TableInput) else ()
 
 
 def unsafe_file(model: str, again: Again) -> Refused:
@@ -348,6 +378,7 @@ BY_NAME: dict[Tampering, Tamper] = {
     "swapped_weights_and_record": swapped_weights_and_record,
     "scaled_logits": scaled_logits,
     "unsafe_file": unsafe_file,
+    "scaffold": scaffold,
     "foreign_evaluation": foreign_evaluation,
     "weaker_threat": weaker_threat,
     "no_evidence": no_evidence,

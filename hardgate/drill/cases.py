@@ -23,6 +23,7 @@ Tampering = Literal[
     "swapped_weights_and_record",
     "scaled_logits",
     "unsafe_file",
+    "scaffold",
     "foreign_evaluation",
     "weaker_threat",
     "no_evidence",
@@ -202,6 +203,13 @@ CASES: tuple[Case, ...] = (
         settings={"training.defense": {"recipe": "standard"}, "training.warmup_epochs": 0.0},
     ),
     Case(
+        "unstable",
+        "learned from labels that mean nothing: trained again, it gives other reasons",
+        "explanation_agreement/retrains",
+        change=_shuffle,
+        settings={"training.defense": {"recipe": "standard"}},
+    ),
+    Case(
         "memorising",
         "knows by heart which random label each row has",
         "membership",
@@ -262,6 +270,12 @@ CASES: tuple[Case, ...] = (
         "its logits are so large that no gradient is left",
         "masked_gradients",
         tampering="scaled_logits",
+    ),
+    Case(
+        "scaffolded",
+        "decides by sex, and by late payments where an explainer asks",
+        "off_manifold",
+        tampering="scaffold",
     ),
     Case(
         "unsafe-file",
