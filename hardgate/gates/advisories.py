@@ -13,15 +13,15 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, PositiveInt
 
 from hardgate import measurements
-from hardgate.gates.questions import SIZE, Question, gravest
-from hardgate.records import Finding, Measurement, Record
+from hardgate.gates.questions import SIZE, Question, QuestionGate, gravest
+from hardgate.records import Finding, Measurement
 from hardgate.supply_chain.severity import Severity
 
 OLDEST = 3650  # days; a bound of more would ask nothing
 UPDATE = "a newer snapshot comes by hardgate doctor --update"
 
 
-class AdvisoriesGate(Record):
+class AdvisoriesGate(QuestionGate):
     """No advisory of ``severity`` or graver is known, of ``min_samples`` packages or more.
 
     The snapshot is at most ``max_days`` old. One from the future is none: then a clock is wrong.

@@ -6,18 +6,16 @@ Sweeney (2002), "k-anonymity: a model for protecting privacy"; Machanavajjhala e
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, PositiveInt
 
 from hardgate import measurements
-from hardgate.gates.questions import AtMost, Question
+from hardgate.gates.questions import AtMost, Question, QuestionGate
 from hardgate.measurements import AnonymityProperty
-from hardgate.records import Finding, Measurement, Record
 
 
-class AnonymityGate(Record):
+class AnonymityGate(QuestionGate):
     """At most a share ``bound`` of rows is in classes of fewer than ``wanted`` rows, or labels."""
 
     risk: ClassVar[str] = "personal-data"
@@ -45,8 +43,3 @@ class AnonymityGate(Record):
                 min_samples=self.min_samples,
             ),
         )
-
-    def judge(self, evidence: Mapping[str, Measurement]) -> Finding:
-        """Answer from evidence."""
-        (question,) = self.questions()
-        return question.judge(evidence)

@@ -6,28 +6,21 @@ Hugging Face models": formats that run code when they are read are the common wa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from pydantic import PositiveInt
 
 from hardgate import measurements
-from hardgate.gates.questions import SIZE, Question
-from hardgate.records import Finding, Measurement, Record
+from hardgate.gates.questions import SIZE, Question, QuestionGate
 
 
-class ArtifactSafetyGate(Record):
+class ArtifactSafetyGate(QuestionGate):
     """No file of the model is refused, and there were ``min_samples`` files to look at."""
 
     risk: ClassVar[str] = "supply-chain"
 
     kind: Literal["artifact_safety"]
     min_samples: PositiveInt
-
-    @property
-    def label(self) -> str:
-        """The question in one word."""
-        return self.kind
 
     def questions(self) -> tuple[Question, ...]:
         """Ask for no refused file; there is no bound to choose."""
@@ -42,8 +35,3 @@ class ArtifactSafetyGate(Record):
                 domain=SIZE,
             ),
         )
-
-    def judge(self, evidence: Mapping[str, Measurement]) -> Finding:
-        """Answer from evidence."""
-        (question,) = self.questions()
-        return question.judge(evidence)

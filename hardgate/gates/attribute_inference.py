@@ -5,18 +5,16 @@ Jayaraman and Evans (2022), "Are attribute inference attacks just imputation?", 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from pydantic import PositiveInt
 
 from hardgate import measurements
-from hardgate.gates.questions import CORRELATION, AtMost, Question, gravest
+from hardgate.gates.questions import CORRELATION, AtMost, Question, QuestionGate
 from hardgate.measurements import INFERENCES
-from hardgate.records import Finding, Measurement, Record
 
 
-class AttributeInferenceGate(Record):
+class AttributeInferenceGate(QuestionGate):
     """The model adds at most ``bound`` to the share of cells of ``column`` guessed right."""
 
     risk: ClassVar[str] = "privacy"
@@ -45,7 +43,3 @@ class AttributeInferenceGate(Record):
             )
             for attack in INFERENCES
         )
-
-    def judge(self, evidence: Mapping[str, Measurement]) -> Finding:
-        """Answer from evidence."""
-        return gravest([question.judge(evidence) for question in self.questions()])

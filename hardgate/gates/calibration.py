@@ -5,27 +5,20 @@ Guo et al. (2017), "On calibration of modern neural networks".
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import PositiveInt
 
 from hardgate import measurements
-from hardgate.gates.questions import AtMost, Question
-from hardgate.records import Finding, Measurement, Record
+from hardgate.gates.questions import AtMost, Question, QuestionGate
 
 
-class CalibrationGate(Record):
+class CalibrationGate(QuestionGate):
     """Expected calibration error on clean inputs is at most ``bound``."""
 
     kind: Literal["calibration"]
     bound: AtMost
     min_samples: PositiveInt
-
-    @property
-    def label(self) -> str:
-        """The question in one word."""
-        return self.kind
 
     def questions(self) -> tuple[Question, ...]:
         """Ask for the calibration error."""
@@ -39,8 +32,3 @@ class CalibrationGate(Record):
                 min_samples=self.min_samples,
             ),
         )
-
-    def judge(self, evidence: Mapping[str, Measurement]) -> Finding:
-        """Answer from evidence."""
-        (question,) = self.questions()
-        return question.judge(evidence)

@@ -14,11 +14,18 @@ from typing import Literal, Self
 from pydantic import PositiveInt, model_validator
 
 from hardgate import measurements
-from hardgate.gates.questions import RATE, AtLeast, Question, believable, champion_exists
-from hardgate.records import Finding, Measurement, Rate, Record
+from hardgate.gates.questions import (
+    RATE,
+    AtLeast,
+    Question,
+    QuestionGate,
+    believable,
+    champion_exists,
+)
+from hardgate.records import Finding, Measurement, Rate
 
 
-class CleanQualityGate(Record):
+class CleanQualityGate(QuestionGate):
     """Quality on clean inputs is at least ``bound``, and the champion's less ``margin``.
 
     The absolute bound always applies, so the first model of its name has no special pass. Whether

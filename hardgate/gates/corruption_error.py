@@ -6,30 +6,23 @@ perturbations", arXiv:1903.12261, with the candidate's undefended twin as the ba
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt
 
 from hardgate import measurements
-from hardgate.gates.questions import SIZE, Question
-from hardgate.records import Finding, Measurement, Record
+from hardgate.gates.questions import SIZE, Question, QuestionGate
 
 # A twin that is right half of the time bounds the ratio by 2: a wider bound asks nothing.
 Ratio = Annotated[float, Field(gt=0, le=2)]
 
 
-class CorruptionErrorGate(Record):
+class CorruptionErrorGate(QuestionGate):
     """Mean corruption error, relative to the undefended twin, is at most ``bound``."""
 
     kind: Literal["corruption_error"]
     bound: Ratio
     min_samples: PositiveInt
-
-    @property
-    def label(self) -> str:
-        """The question in one word."""
-        return self.kind
 
     def questions(self) -> tuple[Question, ...]:
         """Ask for the mean corruption error."""
@@ -44,8 +37,3 @@ class CorruptionErrorGate(Record):
                 domain=SIZE,
             ),
         )
-
-    def judge(self, evidence: Mapping[str, Measurement]) -> Finding:
-        """Answer from evidence."""
-        (question,) = self.questions()
-        return question.judge(evidence)

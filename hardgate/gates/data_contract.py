@@ -11,20 +11,15 @@ from typing import Literal
 from pydantic import PositiveInt
 
 from hardgate import measurements
-from hardgate.gates.questions import SIZE, Question, believable
-from hardgate.records import Finding, Measurement, Record
+from hardgate.gates.questions import SIZE, Question, QuestionGate, believable
+from hardgate.records import Finding, Measurement
 
 
-class DataContractGate(Record):
+class DataContractGate(QuestionGate):
     """The data kept every expectation of its suite, and the suite had some."""
 
     kind: Literal["data_contract"]
     min_samples: PositiveInt
-
-    @property
-    def label(self) -> str:
-        """The question in one word."""
-        return self.kind
 
     def questions(self) -> tuple[Question, ...]:
         """Ask for no broken expectation; there is no bound to choose."""

@@ -7,14 +7,12 @@ from nothing: few rows fail for want of evidence, many rows do not fail for a tr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar, Literal, Self
 
 from pydantic import PositiveInt, model_validator
 
 from hardgate import measurements
-from hardgate.gates.questions import AtMost, Question
-from hardgate.records import Finding, Measurement, Record
+from hardgate.gates.questions import AtMost, Question, QuestionGate
 
 By = Literal["classifier", "columns", "classes"]
 MEASURED: dict[By, str] = {
@@ -24,7 +22,7 @@ MEASURED: dict[By, str] = {
 }
 
 
-class DriftGate(Record):
+class DriftGate(QuestionGate):
     """New data differ from old ones by at most ``bound``."""
 
     risk: ClassVar[str] = "drift"
@@ -59,8 +57,3 @@ class DriftGate(Record):
                 min_samples=self.min_samples,
             ),
         )
-
-    def judge(self, evidence: Mapping[str, Measurement]) -> Finding:
-        """Answer from evidence."""
-        (question,) = self.questions()
-        return question.judge(evidence)

@@ -6,17 +6,15 @@ the new data do have labels, the lower of estimate and truth is judged.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from pydantic import PositiveInt
 
 from hardgate import measurements
-from hardgate.gates.questions import AtLeast, Question
-from hardgate.records import Finding, Measurement, Record
+from hardgate.gates.questions import AtLeast, Question, QuestionGate
 
 
-class EstimatedQualityGate(Record):
+class EstimatedQualityGate(QuestionGate):
     """Accuracy on new data is at least ``bound``."""
 
     risk: ClassVar[str] = "drift"
@@ -24,11 +22,6 @@ class EstimatedQualityGate(Record):
     kind: Literal["estimated_quality"]
     bound: AtLeast
     min_samples: PositiveInt
-
-    @property
-    def label(self) -> str:
-        """The question in one word."""
-        return self.kind
 
     def questions(self) -> tuple[Question, ...]:
         """Ask for the accuracy on new data."""
@@ -42,8 +35,3 @@ class EstimatedQualityGate(Record):
                 min_samples=self.min_samples,
             ),
         )
-
-    def judge(self, evidence: Mapping[str, Measurement]) -> Finding:
-        """Answer from evidence."""
-        (question,) = self.questions()
-        return question.judge(evidence)

@@ -6,27 +6,20 @@ An explainer that does not fit a layer breaks it quietly.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import PositiveFloat, PositiveInt
 
 from hardgate import measurements
-from hardgate.gates.questions import SIZE, Question
-from hardgate.records import Finding, Measurement, Record
+from hardgate.gates.questions import SIZE, Question, QuestionGate
 
 
-class ExplanationAdditivityGate(Record):
+class ExplanationAdditivityGate(QuestionGate):
     """The additivity error of the SHAP values is at most ``bound``."""
 
     kind: Literal["explanation_additivity"]
     bound: PositiveFloat  # in the unit of the measurement
     min_samples: PositiveInt
-
-    @property
-    def label(self) -> str:
-        """The question in one word."""
-        return self.kind
 
     def questions(self) -> tuple[Question, ...]:
         """Ask for the gap between summed attributions and output."""
@@ -41,8 +34,3 @@ class ExplanationAdditivityGate(Record):
                 domain=SIZE,
             ),
         )
-
-    def judge(self, evidence: Mapping[str, Measurement]) -> Finding:
-        """Answer from evidence."""
-        (question,) = self.questions()
-        return question.judge(evidence)

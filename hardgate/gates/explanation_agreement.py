@@ -5,17 +5,15 @@ Fel et al. (2022), "How good is your explanation?".
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from pydantic import PositiveInt
 
 from hardgate import measurements
-from hardgate.gates.questions import CORRELATION, AtLeast, Question
-from hardgate.records import Finding, Measurement, Record
+from hardgate.gates.questions import CORRELATION, AtLeast, Question, QuestionGate
 
 
-class ExplanationAgreementGate(Record):
+class ExplanationAgreementGate(QuestionGate):
     """Attributions of two backgrounds, or of two trainings, have a cosine of ``bound`` or more."""
 
     risk: ClassVar[str] = "explainability"
@@ -43,8 +41,3 @@ class ExplanationAgreementGate(Record):
                 domain=CORRELATION,
             ),
         )
-
-    def judge(self, evidence: Mapping[str, Measurement]) -> Finding:
-        """Answer from evidence."""
-        (question,) = self.questions()
-        return question.judge(evidence)

@@ -6,18 +6,16 @@ Alvarez-Melis and Jaakkola (2018), "On the robustness of interpretability method
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import PositiveInt
 
 from hardgate import measurements
-from hardgate.gates.questions import CORRELATION, AtLeast, Question
+from hardgate.gates.questions import CORRELATION, AtLeast, Question, QuestionGate
 from hardgate.measurements import Property
-from hardgate.records import Finding, Measurement, Record
 
 
-class ExplanationStabilityGate(Record):
+class ExplanationStabilityGate(QuestionGate):
     """Attributions before and after a small change correlate in rank by at least ``bound``."""
 
     kind: Literal["explanation_stability"]
@@ -47,8 +45,3 @@ class ExplanationStabilityGate(Record):
                 domain=CORRELATION,
             ),
         )
-
-    def judge(self, evidence: Mapping[str, Measurement]) -> Finding:
-        """Answer from evidence."""
-        (question,) = self.questions()
-        return question.judge(evidence)

@@ -8,17 +8,15 @@ what the answers add to that is judged.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from pydantic import PositiveInt
 
 from hardgate import measurements
-from hardgate.gates.questions import CORRELATION, AtMost, Question
-from hardgate.records import Finding, Measurement, Record
+from hardgate.gates.questions import CORRELATION, AtMost, Question, QuestionGate
 
 
-class ExtractionGate(Record):
+class ExtractionGate(QuestionGate):
     """``queries`` answers bring a copy at most ``bound`` nearer to the model than labels would."""
 
     risk: ClassVar[str] = "extraction"
@@ -47,8 +45,3 @@ class ExtractionGate(Record):
                 domain=CORRELATION,
             ),
         )
-
-    def judge(self, evidence: Mapping[str, Measurement]) -> Finding:
-        """Answer from evidence."""
-        (question,) = self.questions()
-        return question.judge(evidence)

@@ -7,18 +7,16 @@ can leave the average and still hit one group: Xu et al. (2021), "To be robust o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar, Literal, Self
 
 from pydantic import PositiveInt, model_validator
 
 from hardgate import measurements
-from hardgate.gates.questions import AtMost, Question
+from hardgate.gates.questions import AtMost, Question, QuestionGate
 from hardgate.measurements import Difference, Situation
-from hardgate.records import Finding, Measurement, Record
 
 
-class FairnessGate(Record):
+class FairnessGate(QuestionGate):
     """One difference between groups is at most ``bound``.
 
     ``column`` is a sensitive column, or several taken together: ``SEX x AGE``.
@@ -63,8 +61,3 @@ class FairnessGate(Record):
                 min_samples=self.min_samples,
             ),
         )
-
-    def judge(self, evidence: Mapping[str, Measurement]) -> Finding:
-        """Answer from evidence."""
-        (question,) = self.questions()
-        return question.judge(evidence)

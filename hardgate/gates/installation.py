@@ -6,14 +6,12 @@ that stands in the place of another needs no fault in it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from pydantic import PositiveInt
 
 from hardgate import measurements
-from hardgate.gates.questions import SIZE, Question, gravest
-from hardgate.records import Finding, Measurement, Record
+from hardgate.gates.questions import SIZE, Question, QuestionGate
 
 ASKED = (
     measurements.SHADOWED,
@@ -24,18 +22,13 @@ ASKED = (
 DOCTOR = "hardgate doctor names them"
 
 
-class InstallationGate(Record):
+class InstallationGate(QuestionGate):
     """Nothing installed is shadowed, other than locked, unlocked, or reports on its users."""
 
     risk: ClassVar[str] = "supply-chain"
 
     kind: Literal["installation"]
     min_samples: PositiveInt
-
-    @property
-    def label(self) -> str:
-        """The question in one word."""
-        return self.kind
 
     def questions(self) -> tuple[Question, ...]:
         """Ask for none of each; there is no bound to choose."""
@@ -52,7 +45,3 @@ class InstallationGate(Record):
             )
             for name in ASKED
         )
-
-    def judge(self, evidence: Mapping[str, Measurement]) -> Finding:
-        """Answer with the gravest of them."""
-        return gravest([question.judge(evidence) for question in self.questions()])

@@ -6,18 +6,16 @@ countermeasures".
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from pydantic import PositiveInt
 
 from hardgate import measurements
-from hardgate.gates.questions import AtMost, Question
+from hardgate.gates.questions import AtMost, Question, QuestionGate
 from hardgate.measurements import Leak
-from hardgate.records import Finding, Measurement, Record
 
 
-class InversionGate(Record):
+class InversionGate(QuestionGate):
     """Nearness to inverted images tells images trained on from others no better than ``bound``."""
 
     risk: ClassVar[str] = "privacy"
@@ -44,8 +42,3 @@ class InversionGate(Record):
                 min_samples=self.min_samples,
             ),
         )
-
-    def judge(self, evidence: Mapping[str, Measurement]) -> Finding:
-        """Answer from evidence."""
-        (question,) = self.questions()
-        return question.judge(evidence)

@@ -6,17 +6,15 @@ its success is known, before its failure says anything about a model.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import PositiveInt
 
 from hardgate import measurements
-from hardgate.gates.questions import AtLeast, Question, gravest
-from hardgate.records import Finding, Measurement, Record
+from hardgate.gates.questions import AtLeast, Question, QuestionGate
 
 
-class KnownAnswersGate(Record):
+class KnownAnswersGate(QuestionGate):
     """Every attack reaches ``bound`` of a known optimum; those without gradients ``blind_bound``.
 
     Measured by :mod:`hardgate.known_answers`, for all attacks of the evaluation with the very
@@ -27,11 +25,6 @@ class KnownAnswersGate(Record):
     bound: AtLeast
     blind_bound: AtLeast  # a search has its budget to lose, not its direction
     min_samples: PositiveInt
-
-    @property
-    def label(self) -> str:
-        """The question in one word."""
-        return self.kind
 
     def questions(self) -> tuple[Question, ...]:
         """Ask for the weakest attack of either kind."""
@@ -47,7 +40,3 @@ class KnownAnswersGate(Record):
             )
             for access, bound in asked.items()
         )
-
-    def judge(self, evidence: Mapping[str, Measurement]) -> Finding:
-        """Answer from both before either decides."""
-        return gravest([question.judge(evidence) for question in self.questions()])

@@ -14,14 +14,14 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, PositiveInt, StringConstraints, model_validator
 
 from hardgate import measurements
-from hardgate.gates.questions import AtMost, Question, gravest
+from hardgate.gates.questions import AtMost, Question, QuestionGate, gravest
 from hardgate.measurements import SIGNS, Sign
-from hardgate.records import Finding, Measurement, Record
+from hardgate.records import Finding, Measurement
 
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=10)]
 
 
-class MaskedGradientsGate(Record):
+class MaskedGradientsGate(QuestionGate):
     """Every sign of masked gradients is at most ``bound``; the gravest is the finding.
 
     All signs are asked for, later ones too; where transfer from a surrogate was measured, so is
@@ -39,11 +39,6 @@ class MaskedGradientsGate(Record):
         if not set(SIGNS) - self.not_asked.keys():
             raise ValueError("not_asked: names every sign, so the gate would ask nothing")
         return self
-
-    @property
-    def label(self) -> str:
-        """The question in one word."""
-        return self.kind
 
     def questions(self) -> tuple[Question, ...]:
         """Ask for every sign that is not excused."""

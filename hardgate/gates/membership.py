@@ -6,18 +6,16 @@ strongest of the attacks decides: an attacker takes the one that works.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from pydantic import PositiveInt
 
 from hardgate import measurements
-from hardgate.gates.questions import AtMost, Question, gravest
+from hardgate.gates.questions import AtMost, Question, QuestionGate
 from hardgate.measurements import MEMBERSHIPS, Leak
-from hardgate.records import Finding, Measurement, Record
 
 
-class MembershipGate(Record):
+class MembershipGate(QuestionGate):
     """No attack tells rows trained on from others better than ``bound``."""
 
     risk: ClassVar[str] = "privacy"
@@ -45,7 +43,3 @@ class MembershipGate(Record):
             )
             for attack in MEMBERSHIPS
         )
-
-    def judge(self, evidence: Mapping[str, Measurement]) -> Finding:
-        """Answer from evidence."""
-        return gravest([question.judge(evidence) for question in self.questions()])

@@ -13,12 +13,12 @@ from typing import Literal
 from pydantic import PositiveInt
 
 from hardgate import measurements
-from hardgate.gates.questions import AtMost, Question, champion_exists
+from hardgate.gates.questions import AtMost, Question, QuestionGate, champion_exists
 from hardgate.measurements import Situation
-from hardgate.records import Finding, Measurement, Record
+from hardgate.records import Finding, Measurement
 
 
-class NegativeFlipsGate(Record):
+class NegativeFlipsGate(QuestionGate):
     """The share of samples that flip from right to wrong is at most ``bound``.
 
     A better average can hide them. Whether there is a champion must be in the evidence, and so

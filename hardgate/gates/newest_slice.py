@@ -7,17 +7,15 @@ trained on until somebody has looked at it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from pydantic import PositiveInt
 
 from hardgate import measurements
-from hardgate.gates.questions import CORRELATION, AtMost, Question
-from hardgate.records import Finding, Measurement, Record
+from hardgate.gates.questions import CORRELATION, AtMost, Question, QuestionGate
 
 
-class NewestSliceGate(Record):
+class NewestSliceGate(QuestionGate):
     """The newest rows go beyond other slices of their size by at most ``bound``."""
 
     risk: ClassVar[str] = "newest_slice"
@@ -45,8 +43,3 @@ class NewestSliceGate(Record):
                 domain=CORRELATION,
             ),
         )
-
-    def judge(self, evidence: Mapping[str, Measurement]) -> Finding:
-        """Answer from evidence."""
-        (question,) = self.questions()
-        return question.judge(evidence)

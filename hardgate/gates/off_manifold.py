@@ -5,17 +5,15 @@ Slack et al. (2020), "Fooling LIME and SHAP: adversarial attacks on post hoc exp
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from pydantic import PositiveInt
 
 from hardgate import measurements
-from hardgate.gates.questions import AtMost, Question
-from hardgate.records import Finding, Measurement, Record
+from hardgate.gates.questions import AtMost, Question, QuestionGate
 
 
-class OffManifoldGate(Record):
+class OffManifoldGate(QuestionGate):
     """No column's share of weight differs by more than ``bound`` between rows and mixtures."""
 
     risk: ClassVar[str] = "explainability"
@@ -23,11 +21,6 @@ class OffManifoldGate(Record):
     kind: Literal["off_manifold"]
     bound: AtMost
     min_samples: PositiveInt
-
-    @property
-    def label(self) -> str:
-        """The question in one word."""
-        return self.kind
 
     def questions(self) -> tuple[Question, ...]:
         """Ask for the largest difference."""
@@ -41,8 +34,3 @@ class OffManifoldGate(Record):
                 min_samples=self.min_samples,
             ),
         )
-
-    def judge(self, evidence: Mapping[str, Measurement]) -> Finding:
-        """Answer from evidence."""
-        (question,) = self.questions()
-        return question.judge(evidence)

@@ -7,17 +7,15 @@ an input is none of its own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from pydantic import PositiveInt
 
 from hardgate import measurements
-from hardgate.gates.questions import BetterThanChance, Question
-from hardgate.records import Finding, Measurement, Record
+from hardgate.gates.questions import BetterThanChance, Question, QuestionGate
 
 
-class OutOfDistributionGate(Record):
+class OutOfDistributionGate(QuestionGate):
     """The AUROC of one score for the kind that it tells apart worst is at least ``bound``."""
 
     risk: ClassVar[str] = "uncertainty"
@@ -44,8 +42,3 @@ class OutOfDistributionGate(Record):
                 min_samples=self.min_samples,
             ),
         )
-
-    def judge(self, evidence: Mapping[str, Measurement]) -> Finding:
-        """Answer from evidence."""
-        (question,) = self.questions()
-        return question.judge(evidence)

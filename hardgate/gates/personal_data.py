@@ -12,22 +12,17 @@ from typing import ClassVar, Literal
 from pydantic import PositiveInt
 
 from hardgate import measurements
-from hardgate.gates.questions import SIZE, Question, believable
-from hardgate.records import Finding, Measurement, Record
+from hardgate.gates.questions import SIZE, Question, QuestionGate, believable
+from hardgate.records import Finding, Measurement
 
 
-class PersonalDataGate(Record):
+class PersonalDataGate(QuestionGate):
     """No column of the raw table holds personal data, and its columns were looked through."""
 
     risk: ClassVar[str] = "personal-data"
 
     kind: Literal["personal_data"]
     min_samples: PositiveInt  # rows
-
-    @property
-    def label(self) -> str:
-        """The question in one word."""
-        return self.kind
 
     def questions(self) -> tuple[Question, ...]:
         """Ask for no column; there is no bound to choose."""

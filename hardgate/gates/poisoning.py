@@ -7,18 +7,16 @@ of its own, above what clean data show.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from pydantic import PositiveInt
 
 from hardgate import measurements
-from hardgate.gates.questions import CORRELATION, RATE, AtMost, Question
+from hardgate.gates.questions import CORRELATION, RATE, AtMost, Question, QuestionGate
 from hardgate.measurements import Screen
-from hardgate.records import Finding, Measurement, Record
 
 
-class PoisoningGate(Record):
+class PoisoningGate(QuestionGate):
     """What ``screen`` finds is at most ``bound``; of classes or sources, the worst is judged."""
 
     risk: ClassVar[str] = "poisoning"
@@ -47,8 +45,3 @@ class PoisoningGate(Record):
                 domain=CORRELATION if self.screen == "source_disagreement" else RATE,
             ),
         )
-
-    def judge(self, evidence: Mapping[str, Measurement]) -> Finding:
-        """Answer from evidence."""
-        (question,) = self.questions()
-        return question.judge(evidence)

@@ -7,29 +7,22 @@ private has the measurement, so any other model is unmeasured and does not pass.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from hardgate import measurements
-from hardgate.gates.questions import SIZE, Question, gravest
-from hardgate.records import Finding, Measurement, Record
+from hardgate.gates.questions import SIZE, Question, QuestionGate
 
 
-class PrivacyBudgetGate(Record):
+class PrivacyBudgetGate(QuestionGate):
     """Epsilon is at most ``bound``, at a delta of at most ``delta``."""
 
     kind: Literal["privacy_budget"]
     bound: PositiveFloat
     delta: Annotated[float, Field(gt=0, lt=1)]
     min_samples: PositiveInt  # rows trained on
-
-    @property
-    def label(self) -> str:
-        """The question in one word."""
-        return self.kind
 
     def questions(self) -> tuple[Question, ...]:
         """Ask for epsilon, and for the chance in which it may not hold."""
@@ -50,7 +43,3 @@ class PrivacyBudgetGate(Record):
             domain=(0.0, 1.0),
             reason="the delta of the budget",
         )
-
-    def judge(self, evidence: Mapping[str, Measurement]) -> Finding:
-        """Answer from both."""
-        return gravest([question.judge(evidence) for question in self.questions()])

@@ -6,27 +6,20 @@ choose those that it gets wrong, and every other gate would then judge a test wi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import PositiveInt
 
 from hardgate import measurements
-from hardgate.gates.questions import AtMost, Question
-from hardgate.records import Finding, Measurement, Record
+from hardgate.gates.questions import AtMost, Question, QuestionGate
 
 
-class QuarantineGate(Record):
+class QuarantineGate(QuestionGate):
     """At most ``bound`` of the test split was set aside by quarantine."""
 
     kind: Literal["quarantine"]
     bound: AtMost
     min_samples: PositiveInt
-
-    @property
-    def label(self) -> str:
-        """The question in one word."""
-        return self.kind
 
     def questions(self) -> tuple[Question, ...]:
         """Ask for the share of the test split that is missing."""
@@ -40,8 +33,3 @@ class QuarantineGate(Record):
                 min_samples=self.min_samples,
             ),
         )
-
-    def judge(self, evidence: Mapping[str, Measurement]) -> Finding:
-        """Answer from evidence."""
-        (question,) = self.questions()
-        return question.judge(evidence)

@@ -8,6 +8,7 @@ their negation: ordering against NaN is false, so only this form refuses it.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -16,7 +17,7 @@ from pydantic import Field, ValidationError
 
 from hardgate.errors import ContractError
 from hardgate.measurements import CHAMPION_EXISTS
-from hardgate.records import Finding, Measurement, Verdict
+from hardgate.records import Finding, Measurement, Record, Verdict
 
 # A bound that every rate keeps would switch its gate off, so it cannot be written.
 AtLeast = Annotated[float, Field(gt=0, le=1)]
@@ -138,3 +139,22 @@ def gravest(findings: Sequence[Finding]) -> Finding:
 def paragraph(kind: str) -> str:
     """Name a gate's paragraph in docs/gates.md: ``robust_accuracy`` has "Robust accuracy"."""
     return kind.replace("_", " ").capitalize().replace(" auc", " AUC")
+
+
+class QuestionGate(Record, ABC):
+    """A gate whose label is its kind, and whose gravest question decides, unless it says more."""
+
+    kind: str
+
+    @property
+    def label(self) -> str:
+        """The question in one word."""
+        return self.kind
+
+    @abstractmethod
+    def questions(self) -> tuple[Question, ...]:
+        """List what is asked of the evidence."""
+
+    def judge(self, evidence: Mapping[str, Measurement]) -> Finding:
+        """Answer from evidence: all questions are asked before any decides."""
+        return gravest([question.judge(evidence) for question in self.questions()])

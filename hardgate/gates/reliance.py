@@ -6,17 +6,15 @@ that tells the sensitive one stands in for it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from pydantic import PositiveInt
 
 from hardgate import measurements
-from hardgate.gates.questions import AtMost, Question
-from hardgate.records import Finding, Measurement, Record
+from hardgate.gates.questions import AtMost, Question, QuestionGate
 
 
-class RelianceGate(Record):
+class RelianceGate(QuestionGate):
     """At most ``bound`` of the decision rests on ``column`` and on columns that tell it."""
 
     risk: ClassVar[str] = "explainability"
@@ -43,8 +41,3 @@ class RelianceGate(Record):
                 min_samples=self.min_samples,
             ),
         )
-
-    def judge(self, evidence: Mapping[str, Measurement]) -> Finding:
-        """Answer from evidence."""
-        (question,) = self.questions()
-        return question.judge(evidence)

@@ -7,17 +7,15 @@ parameter-free attacks", for the worst case per sample.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import PositiveInt
 
 from hardgate import measurements
-from hardgate.gates.questions import AtLeast, Question
-from hardgate.records import Finding, Measurement, Record
+from hardgate.gates.questions import AtLeast, Question, QuestionGate
 
 
-class RobustAccuracyGate(Record):
+class RobustAccuracyGate(QuestionGate):
     """Robust accuracy under one attack, or under the worst of all, is at least ``bound``."""
 
     kind: Literal["robust_accuracy"]
@@ -42,8 +40,3 @@ class RobustAccuracyGate(Record):
                 min_samples=self.min_samples,
             ),
         )
-
-    def judge(self, evidence: Mapping[str, Measurement]) -> Finding:
-        """Answer from evidence."""
-        (question,) = self.questions()
-        return question.judge(evidence)

@@ -6,17 +6,15 @@ Simonetto, Ghamizi and Cordy (2024), "Constrained adaptive attack", for how such
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import PositiveInt
 
 from hardgate import measurements
-from hardgate.gates.questions import BetterThanChance, Question
-from hardgate.records import Finding, Measurement, Record
+from hardgate.gates.questions import BetterThanChance, Question, QuestionGate
 
 
-class RobustAucGate(Record):
+class RobustAucGate(QuestionGate):
     """AUC under one attack, or under the worst of all, is at least ``bound``."""
 
     kind: Literal["robust_auc"]
@@ -41,8 +39,3 @@ class RobustAucGate(Record):
                 min_samples=self.min_samples,
             ),
         )
-
-    def judge(self, evidence: Mapping[str, Measurement]) -> Finding:
-        """Answer from evidence."""
-        (question,) = self.questions()
-        return question.judge(evidence)

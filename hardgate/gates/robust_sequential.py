@@ -14,11 +14,11 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveInt
 
 from hardgate import measurements, sequential
-from hardgate.gates.questions import SIZE, AtLeast, Question, believable, gravest
-from hardgate.records import Finding, Measurement, Record
+from hardgate.gates.questions import SIZE, AtLeast, Question, QuestionGate, believable, gravest
+from hardgate.records import Finding, Measurement
 
 
-class RobustSequentialGate(Record):
+class RobustSequentialGate(QuestionGate):
     """A sequential test is sure that report mode would find ``bound`` under an attack.
 
     ``alpha`` is the error rate of all attempts together: the n-th version of a model must be tested

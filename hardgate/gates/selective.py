@@ -6,17 +6,15 @@ doubtful cases to a person is worth as much as its doubt is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, PositiveInt
 
 from hardgate import measurements
-from hardgate.gates.questions import AtLeast, Question
-from hardgate.records import Finding, Measurement, Record
+from hardgate.gates.questions import AtLeast, Question, QuestionGate
 
 
-class SelectiveGate(Record):
+class SelectiveGate(QuestionGate):
     """Accuracy on the surest share ``coverage`` of the test inputs is at least ``bound``."""
 
     risk: ClassVar[str] = "uncertainty"
@@ -43,8 +41,3 @@ class SelectiveGate(Record):
                 min_samples=self.min_samples,
             ),
         )
-
-    def judge(self, evidence: Mapping[str, Measurement]) -> Finding:
-        """Answer from evidence."""
-        (question,) = self.questions()
-        return question.judge(evidence)

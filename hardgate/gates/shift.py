@@ -6,18 +6,16 @@ TableShift": what is good where it was trained may be poor elsewhere, so it is a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Literal, Self
 
 from pydantic import PositiveInt, model_validator
 
 from hardgate import measurements
-from hardgate.gates.questions import AtLeast, Question
+from hardgate.gates.questions import AtLeast, Question, QuestionGate
 from hardgate.measurements import ShiftMetric
-from hardgate.records import Finding, Measurement, Record
 
 
-class ShiftGate(Record):
+class ShiftGate(QuestionGate):
     """The metric under the worst of all natural shifts is at least ``bound``."""
 
     kind: Literal["shift"]
@@ -48,8 +46,3 @@ class ShiftGate(Record):
                 min_samples=self.min_samples,
             ),
         )
-
-    def judge(self, evidence: Mapping[str, Measurement]) -> Finding:
-        """Answer from evidence."""
-        (question,) = self.questions()
-        return question.judge(evidence)
