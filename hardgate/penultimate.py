@@ -28,21 +28,29 @@ def head(model: nn.Module) -> nn.Linear:
 
 
 def features(model: nn.Module, inputs: Tensor, *, batch_size: int) -> Tensor:
-    """Give the inputs of the last linear layer, shape ``(n, width)``, on the CPU.
+    """Give the inputs of the last linear layer, shape ``(n, width)``, on the CPU."""
+    return observe(model, inputs, batch_size=batch_size)[0]
+
+
+def observe(model: nn.Module, inputs: Tensor, *, batch_size: int) -> tuple[Tensor, Tensor]:
+    """Give the inputs of the last linear layer, and what the model answers, both on the CPU.
 
     uint8 images are scaled batch by batch; the model's mode is left as it is.
     """
-    device = next(model.parameters()).device
+    last = head(model)
+    device = last.weight.device
     caught: list[Tensor] = []
 
     def catch(_layer: nn.Module, arguments: tuple[Tensor, ...]) -> None:
         caught.append(arguments[0].detach().flatten(1).cpu())
 
-    hook = head(model).register_forward_pre_hook(catch)
+    hook = last.register_forward_pre_hook(catch)
     try:
         with torch.no_grad():
-            for batch in torch.split(inputs, batch_size):
-                model(samples.as_floats(batch).to(device))
+            answers = [
+                model(samples.as_floats(batch).to(device)).cpu()
+                for batch in torch.split(inputs, batch_size)
+            ]
     finally:
         hook.remove()
-    return torch.cat(caught)
+    return torch.cat(caught), torch.cat(answers)

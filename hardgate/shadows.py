@@ -59,10 +59,11 @@ def train(
     return tuple(
         Shadow(
             fit(
-                params,
                 training,
                 subject,
                 pool.take(saw.nonzero().squeeze(1)),
+                epochs=params.epochs,
+                batch_size=params.batch_size,
                 seed=subject.seed + number,
             ),
             saw,
@@ -72,7 +73,13 @@ def train(
 
 
 def fit(
-    params: Shadows, training: Training, subject: Subject, samples: Samples, *, seed: int
+    training: Training,
+    subject: Subject,
+    samples: Samples,
+    *,
+    epochs: int,
+    batch_size: int,
+    seed: int,
 ) -> nn.Module:
     """Train one model like the candidate, without its defence; nothing is watched or kept."""
     generator = torch.Generator().manual_seed(seed)
@@ -80,13 +87,11 @@ def fit(
         torch.manual_seed(seed)
         model = candidates.build(training.architecture, subject.spec).to(subject.device).train()
         descent = Descent(training.optimiser, model)
-        for epoch in range(params.epochs):
-            batches = torch.split(
-                torch.randperm(len(samples), generator=generator), params.batch_size
-            )
+        for epoch in range(epochs):
+            batches = torch.split(torch.randperm(len(samples), generator=generator), batch_size)
             for position, index in enumerate(batches):
                 progress.heed()
-                done = (epoch + (position + 0.5) / len(batches)) / params.epochs
+                done = (epoch + (position + 0.5) / len(batches)) / epochs
                 loss = RECIPE.loss(
                     Batch(
                         model,

@@ -11,13 +11,14 @@ the labels and without asking is measured beside it, because that much is no sec
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import ClassVar, Literal, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from hardgate import candidates, measurements, progress, statistics
@@ -73,7 +74,7 @@ class Extraction(Record):
         agrees: dict[tuple[Returned, int], NDArray[np.bool_]] = {}
         for outputs, count in progress.track(asked, "extraction"):
             stolen = self.steal(subject, origin, outputs, count)
-            agrees[outputs, count] = (_classes(stolen, chosen, subject) == said).numpy()
+            agrees[outputs, count] = (stolen.logits(chosen).argmax(1) == said).numpy()
         found = {
             measurements.fidelity(outputs, count): statistics.share(same)
             for (outputs, count), same in agrees.items()
@@ -86,7 +87,7 @@ class Extraction(Record):
             if outputs != "nothing"
         }
 
-    def steal(self, subject: Subject, origin: Origin, outputs: Returned, count: int) -> nn.Module:
+    def steal(self, subject: Subject, origin: Origin, outputs: Returned, count: int) -> Subject:
         """Train a copy on the answers to ``count`` queries, drawn from inputs like the training's.
 
         Fewer are asked when the training split has no more.
@@ -108,7 +109,7 @@ class Extraction(Record):
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
-        return copied.eval()
+        return replace(subject, model=copied.eval())
 
     def _answers(self, subject: Subject, queried: Samples, outputs: Returned) -> Tensor:
         """Give what the attacker learns, as probabilities of shape ``(n, k)``."""
@@ -138,9 +139,3 @@ def _gain(asked: NDArray[np.bool_], unasked: NDArray[np.bool_], *, seed: int) ->
     return statistics.bootstrap_means(difference, {"gain": lambda means: means[..., 0]}, seed=seed)[
         "gain"
     ]
-
-
-def _classes(model: nn.Module, inputs: Tensor, subject: Subject) -> Tensor:
-    with torch.no_grad():
-        batches = torch.split(inputs, subject.batch_size)
-        return torch.cat([model(batch.to(subject.device)).cpu() for batch in batches]).argmax(1)

@@ -20,23 +20,22 @@ holds a row of the newest one, so that a poisoner cannot widen what he is held a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
 import numpy as np
 import torch
 from pydantic import Field, PositiveInt, model_validator
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from hardgate import candidates, measurements, progress, quarantine, statistics
+from hardgate import measurements, progress, quarantine, shadows, statistics
 from hardgate.datasets import Raw
 from hardgate.errors import ParamsError
 from hardgate.measurements import SliceNumber
-from hardgate.optimisation import Descent
 from hardgate.records import InputSpec, Measurement, Record
-from hardgate.samples import Samples, as_floats
+from hardgate.samples import Samples
 from hardgate.subject import Origin, Subject
 from hardgate.threat import Threat
 
@@ -92,12 +91,12 @@ class NewestSlice(Record):
         parts = self.divide(subject.train, seed=subject.seed)
         shadow = self._shadow(parts.base, subject, origin)
         probes = subject.test.take(subject.attacked[: self.samples]).inputs
-        before = _predict(shadow, probes, subject)
+        before = shadow.predict(probes)
         moves = [
-            _variation(before, _predict(self._shadow(held, subject, origin), probes, subject))
+            _variation(before, self._shadow(held, subject, origin).predict(probes))
             for held in progress.track([parts.with_slice(s) for s in parts.slices], "shadows")
         ]
-        scores = [_predict(shadow, each.inputs, subject) for each in parts.slices]
+        scores = [shadow.predict(each.inputs) for each in parts.slices]
         found = _labels(parts, scores) | _influence(moves, probes=len(probes))
         judged = [found[measurements.newest_slice(number)] for number in JUDGED]
         if origin.results is not None and any(each.lower > 0 for each in judged):
@@ -127,29 +126,20 @@ class NewestSlice(Record):
             base=train.take(drawn[apart : apart + self.rows]),
         )
 
-    def _shadow(self, samples: Samples, subject: Subject, origin: Origin) -> nn.Module:
-        """Train a model like the candidate, without its defence.
+    def _shadow(self, samples: Samples, subject: Subject, origin: Origin) -> Subject:
+        """Train a model like the candidate, without its defence, and put it in its place.
 
         All begin with the same weights: what differs is what the slices did.
         """
-        training, generator = origin.training, torch.Generator().manual_seed(subject.seed)
-        with torch.random.fork_rng(devices=()):
-            torch.manual_seed(subject.seed)
-            model = candidates.build(training.architecture, subject.spec).to(subject.device).train()
-            descent = Descent(training.optimiser, model)
-            for epoch in range(self.epochs):
-                order = torch.randperm(len(samples), generator=generator)
-                batches = torch.split(order, self.batch_size)
-                for position, index in enumerate(batches):
-                    progress.heed()
-                    done = (epoch + (position + 0.5) / len(batches)) / self.epochs
-                    answers = model(as_floats(samples.inputs[index]).to(subject.device))
-                    labels = samples.labels[index].to(subject.device)
-                    loss = functional.cross_entropy(answers, labels)
-                    descent.forget()
-                    loss.backward()  # type: ignore[no-untyped-call]
-                    descent.step(factor=training.schedule.factor(done))
-        return model.eval()
+        model = shadows.fit(
+            origin.training,
+            subject,
+            samples,
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            seed=subject.seed,
+        )
+        return replace(subject, model=model)
 
     def said(self, name: str) -> str:
         """Say what a measurement compares."""
@@ -206,7 +196,7 @@ def _influence(moves: list[float], *, probes: int) -> dict[str, Measurement]:
     }
 
 
-def _list(parts: Parts, shadow: nn.Module, subject: Subject, raw: Raw, path: Path) -> None:
+def _list(parts: Parts, shadow: Subject, subject: Subject, raw: Raw, path: Path) -> None:
     """List the newest rows of all splits as a quarantine would, least believed labels first.
 
     A test split that the source brings is no part of what arrives.
@@ -216,7 +206,7 @@ def _list(parts: Parts, shadow: nn.Module, subject: Subject, raw: Raw, path: Pat
     since = int(parts.slices[0].rows.min())
     newest = [each.take(torch.where(each.rows >= since)[0]) for each in splits]
     labels = torch.cat([each.labels for each in newest])
-    said = torch.cat([_predict(shadow, each.inputs, subject) for each in newest])
+    said = torch.cat([shadow.predict(each.inputs) for each in newest])
     believed = said[torch.arange(len(labels)), labels]
     order = torch.argsort(believed, stable=True)
     reasons = [
@@ -231,13 +221,3 @@ def _list(parts: Parts, shadow: nn.Module, subject: Subject, raw: Raw, path: Pat
 def _variation(before: Tensor, after: Tensor) -> float:
     """Give the mean total variation distance between two sets of probabilities."""
     return (before - after).abs().sum(1).mean().item() / 2
-
-
-def _predict(model: nn.Module, inputs: Tensor, subject: Subject) -> Tensor:
-    with torch.no_grad():
-        return torch.cat(
-            [
-                torch.softmax(model(as_floats(batch).to(subject.device)), dim=1).cpu()
-                for batch in torch.split(inputs, subject.batch_size)
-            ]
-        )

@@ -11,35 +11,10 @@ surely, than label and candidate do. What a sound class holds of them is the noi
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
-
-from hardgate.errors import ContractError
-from hardgate.samples import as_floats
+from torch import Tensor
 
 DIRECTIONS = 10  # that clusters are looked for in
 ROUNDS = 20
-
-
-def penultimate(
-    model: nn.Module, inputs: Tensor, *, batch_size: int, device: torch.device
-) -> tuple[Tensor, Tensor]:
-    """Give what enters the last linear layer, shape ``(n, d)``, and the classes that come of it."""
-    linear = [module for module in model.modules() if isinstance(module, nn.Linear)]
-    if not linear:
-        raise ContractError("the model has no linear layer whose inputs could be looked at")
-    entered: list[Tensor] = []
-    hook = linear[-1].register_forward_pre_hook(
-        lambda _layer, given: entered.append(given[0].detach().cpu())
-    )
-    try:
-        with torch.no_grad():
-            classes = [
-                model(as_floats(batch).to(device)).argmax(1).cpu()
-                for batch in torch.split(inputs, batch_size)
-            ]
-    finally:
-        hook.remove()
-    return torch.cat(entered), torch.cat(classes)
 
 
 def outlying(activations: Tensor, *, share: float, directions: int) -> list[Tensor]:

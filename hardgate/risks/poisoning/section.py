@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor
 
-from hardgate import measurements, statistics
+from hardgate import measurements, penultimate, statistics
 from hardgate.errors import ParamsError
 from hardgate.measurements import Screen
 from hardgate.params_file import meant
 from hardgate.records import InputSpec, Measurement, Record, TableInput
-from hardgate.risks.poisoning import activations, labels, neighbours, sources, triggers
+from hardgate.risks.poisoning import labels, neighbours, sources, triggers
 from hardgate.risks.poisoning.activations import outlying, smaller_cluster
 from hardgate.risks.poisoning.sources import Source
 from hardgate.risks.poisoning.surrogate import Features, Surrogate, fit
@@ -139,9 +139,10 @@ class Poisoning(Record):
     def _activations(
         self, subject: Subject, train: Samples, surrogate: Surrogate
     ) -> dict[str, Measurement]:
-        entered, given = activations.penultimate(
-            subject.model, train.inputs, batch_size=subject.batch_size, device=subject.device
+        entered, answers = penultimate.observe(
+            subject.model, train.inputs, batch_size=subject.batch_size
         )
+        given = answers.argmax(1)
         spectral: dict[str, Measurement] = {}
         clusters: dict[str, Measurement] = {}
         for label, name in enumerate(subject.spec.classes):

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -85,13 +85,8 @@ def confidence(model: nn.Module, samples: Samples, subject: Subject) -> Tensor:
 
     On this scale confidences are close to normal, as LiRA needs them.
     """
-    with torch.no_grad():
-        logits = torch.cat(
-            [
-                model(as_floats(batch).to(subject.device)).cpu().double()
-                for batch in torch.split(samples.inputs, subject.batch_size)
-            ]
-        ).nan_to_num(nan=0.0, posinf=LARGEST, neginf=-LARGEST)
+    answers = replace(subject, model=model).logits(samples.inputs)
+    logits = answers.double().nan_to_num(nan=0.0, posinf=LARGEST, neginf=-LARGEST)
     label = samples.labels[:, None]
     others = logits.scatter(1, label, -math.inf).logsumexp(1)
     return logits.gather(1, label).squeeze(1) - others

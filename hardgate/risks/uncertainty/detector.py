@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from hardgate import penultimate
 from hardgate.architectures.inputs import TableEncoder
-from hardgate.errors import ContractError
 from hardgate.records import InputSpec, TableInput
 from hardgate.risks.uncertainty.scores import Score, Seen, State
 from hardgate.samples import as_floats
@@ -55,22 +55,8 @@ def look(model: nn.Module, spec: InputSpec, inputs: Tensor, *, batch_size: int) 
     ContractError
         If the model has no linear layer to read features.
     """
-    heads = [module for module in model.modules() if isinstance(module, nn.Linear)]
-    if not heads:
-        raise ContractError("the model has no linear layer, so it has no features to look at")
-    device = next(model.parameters()).device
     encode = TableEncoder(spec, squash=True) if isinstance(spec, TableInput) else nn.Flatten()
-    read: list[Tensor] = []
-    watched = heads[-1].register_forward_pre_hook(
-        lambda _, arguments: read.append(arguments[0].flatten(1).cpu())
-    )
-    logits, plain = [], []
-    try:
-        with torch.no_grad():
-            for batch in torch.split(inputs, batch_size):
-                floats = as_floats(batch)
-                logits.append(model(floats.to(device)).cpu())
-                plain.append(encode(floats))
-    finally:
-        watched.remove()
-    return Seen(torch.cat(logits), torch.cat(read), torch.cat(plain))
+    read, logits = penultimate.observe(model, inputs, batch_size=batch_size)
+    with torch.no_grad():
+        plain = [encode(as_floats(batch)) for batch in torch.split(inputs, batch_size)]
+    return Seen(logits, read, torch.cat(plain))

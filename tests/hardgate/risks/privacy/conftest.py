@@ -69,7 +69,14 @@ def learnt(subject_of: Any, origin_of: Any) -> Learnt:
             held_out=whole.test.take(torch.arange(half)),
             test=whole.test.take(torch.arange(half, len(whole.test))),
         )
-        model = shadows.fit(how, TRAINING, parted, parted.train, seed=9)
+        model = shadows.fit(
+            TRAINING,
+            parted,
+            parted.train,
+            epochs=how.epochs,
+            batch_size=how.batch_size,
+            seed=9,
+        )
         subject = dataclasses.replace(parted, model=model)
         return subject, origin_of(TRAINING, subject)
 
