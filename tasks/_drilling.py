@@ -26,7 +26,7 @@ import yaml
 
 from hardgate import files, progress, records, state
 from hardgate.drill import cases, materials, result
-from hardgate.drill.cases import CASES, Case
+from hardgate.drill.cases import CASES, SUBMITTER, Case
 from hardgate.drill.result import Drill, Outcome
 from hardgate.errors import HardgateError, UnavailableError
 from hardgate.params_file import FILE
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
 Harden = Callable[[str], Decision]
 
-SUBMITTER: Final = "submitter"
 CODE: Final = ("hardgate", "tasks", "flows")
 FILES: Final = (".dvc/config", ".dvcignore", ".gitignore", "dvc.yaml", "requirements.lock")
 FOREIGN: Final = ("MLFLOW_", "PREFECT_", "HARDGATE_", "DVC_", "GIT_")  # what a worker is not told
@@ -61,7 +60,9 @@ def drill(names: tuple[str, ...] = ()) -> Drill:
     done: queue.SimpleQueue[Outcome | BaseException] = queue.SimpleQueue()
     with tempfile.TemporaryDirectory(dir=state.room("drill"), ignore_cleanup_errors=True) as folder:
         workers = [
-            threading.Thread(target=_work, args=(root, Path(folder) / str(n), left, done))
+            threading.Thread(
+                target=_work, args=(root, Path(folder) / str(n), left, done), daemon=True
+            )
             for n in range(max(1, min(2, os.cpu_count() or 1, len(chosen))))
         ]
         for worker in workers:

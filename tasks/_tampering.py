@@ -20,7 +20,7 @@ import torch
 from torch.nn import functional
 
 from hardgate import candidates, files, params, provenance, records, state
-from hardgate.drill.cases import Tampering
+from hardgate.drill.cases import SUBMITTER, Tampering
 from hardgate.evidence import signing, statement, waivers
 from hardgate.evidence.waivers import Waiver
 from hardgate.records import Column, Decision, TableInput
@@ -37,7 +37,6 @@ Tamper = Callable[[str, Again], Refused]
 
 MANAGER = Caller("manager", frozenset({APPROVER}))
 LESSONS = 1500  # steps in which a scaffold is taught
-SUBMITTER = "submitter"  # HARDGATE_USER of a drill
 
 
 def _edit(path: Path, change: Callable[[Any], None]) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from hardgate.drill.materials import Kind, Material
 
+SUBMITTER = "submitter"  # who brings every candidate of a drill
 LABEL = "default.payment.next.month"
 Change = Callable[[Material], None]
 # What is done to a finished run; ``tasks/_tampering.py`` has a function of each name.
