@@ -8,6 +8,7 @@ is paid once.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import queue
 import shutil
@@ -31,7 +32,7 @@ from hardgate.drill.result import Drill, Outcome
 from hardgate.errors import HardgateError, UnavailableError
 from hardgate.params_file import FILE
 from hardgate.records import Decision, Verdict
-from tasks import _store
+from tasks import _history, _store
 
 if TYPE_CHECKING:
     from tasks._tampering import Refused
@@ -191,16 +192,13 @@ def serve(harden: Harden) -> None:
 def take(case: Case, harden: Harden) -> Outcome:
     """Take one case through the pipeline, in the working directory."""
     started = time.monotonic()
-    _prepare(case)
-
-    def again() -> Refused:
-        return _refused(case.name, harden)
-
-    refused = again()
-    if case.tampering is not None and (not refused or "waiver" in case.tampering):
+    refused = _made(case, harden)
+    if case.tampering is not None and (not refused or case.run == cases.REFUSED):
         from tasks import _tampering
 
-        refused = _tampering.BY_NAME[case.tampering](case.name, again)
+        refused = _tampering.BY_NAME[case.tampering](
+            case.model, lambda: _refused(case.model, harden)
+        )
     elif case.tampering is not None:
         refused = tuple(f"before anybody tampered: {words}" for words in refused)
     return Outcome(
@@ -212,20 +210,44 @@ def take(case: Case, harden: Harden) -> Outcome:
     )
 
 
+def _made(case: Case, harden: Harden) -> Refused:
+    """Harden the case's model, or put back a run that an earlier case has left."""
+    kept = state.room("kept") / case.model
+    refusals = kept / "refusals.json"
+    if case.run and refusals.exists():
+        _replace(kept, Path(), case.model)
+        return tuple(json.loads(refusals.read_text(encoding="utf-8")))
+    _prepare(case)
+    refused = _refused(case.model, harden)
+    if case.run:
+        _replace(Path(), kept, case.model)
+        files.write_text(refusals, json.dumps(refused))
+    return refused
+
+
+def _replace(source: Path, target: Path, model: str) -> None:
+    """Copy params, DVC's history and the run of a model from one folder to another."""
+    runs = Path("runs") / model
+    shutil.rmtree(target / runs, ignore_errors=True)
+    shutil.copytree(source / runs, target / runs)
+    for name in (FILE, _history.LOCK):
+        shutil.copy2(source / name, target / name)
+
+
 def _prepare(case: Case) -> None:
     """Write data, suite and params; the suite is drafted from data that are still good."""
     from tasks import _drafting
 
-    material = materials.material(case.kind, case.name, Path(os.environ["HARDGATE_DRILLED"]))
-    folder = Path("data") / case.name
+    material = materials.material(case.kind, case.model, Path(os.environ["HARDGATE_DRILLED"]))
+    folder = Path("data") / case.model
     material.write(case.kind, folder)
     section = material.section
-    _announce(case.name, section)
-    _drafting.write(case.name, force=True)
+    _announce(case.model, section)
+    _drafting.write(case.model, force=True)
     if case.change is not None:
         case.change(material)
         material.write(case.kind, folder)
-    _announce(case.name, cases.section(case, material))
+    _announce(case.model, cases.section(case, material))
 
 
 def _announce(name: str, section: object) -> None:

@@ -70,10 +70,8 @@ def edited_measurement(model: str, again: Again) -> Refused:
 def edited_outcomes(model: str, again: Again) -> Refused:
     """Write up what the model said to attacked rows."""
     path = _store.directory(model, "evaluation") / "outcomes.jsonl"
-    lines = path.read_text(encoding="utf-8").splitlines()
-    middle = len(lines) // 2
-    lines[middle] = lines[middle].replace("false", "true") + " "
-    files.write_text(path, "\n".join(lines) + "\n")
+    written = path.read_text(encoding="utf-8")
+    files.write_text(path, written.replace('"prediction":0', '"prediction":1', 100))
     _history.remember("evaluation", model)
     return again()
 

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from hardgate.drill.materials import Kind, Material
 
 SUBMITTER = "submitter"  # who brings every candidate of a drill
+FINISHED, REFUSED = "finished", "refused"  # runs that cases share
+UNREACHED = {"promotion.gates.3.bound": 0.95}  # a robust AUC that no candidate has
 LABEL = "default.payment.next.month"
 Change = Callable[[Material], None]
 # What is done to a finished run; ``tasks/_tampering.py`` has a function of each name.
@@ -47,7 +49,8 @@ class Case:
     """One candidate. ``expected`` is part of what refuses it: a gate's label, or a check's words.
 
     ``change`` makes the data bad, ``settings`` the params (by dotted key), ``tampering`` the run
-    after it was good.
+    after it was good. Cases that only tamper share a ``run``, which is made once and put back as it
+    was before each of them.
     """
 
     name: str
@@ -57,6 +60,12 @@ class Case:
     change: Change | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     tampering: Tampering | None = None
+    run: str = ""
+
+    @property
+    def model(self) -> str:
+        """The model that the case hardens, or finds hardened."""
+        return self.run or self.name
 
 
 def _shuffle(material: Material) -> None:
@@ -228,6 +237,7 @@ CASES: tuple[Case, ...] = (
         "hardened and measured against a weaker attacker than the registry's params name",
         "made with other params than this registry's (threat)",
         tampering="weaker_threat",
+        run=FINISHED,
     ),
     Case(
         "few-samples",
@@ -271,126 +281,158 @@ CASES: tuple[Case, ...] = (
         "its logits are so large that no gradient is left",
         "masked_gradients",
         tampering="scaled_logits",
+        run=FINISHED,
     ),
     Case(
         "scaffolded",
         "decides by sex, and by late payments where an explainer asks",
         "off_manifold",
         tampering="scaffold",
+        run=FINISHED,
     ),
     Case(
         "unsafe-file",
         "a pickle among the model's files",
         "artifact_safety",
         tampering="unsafe_file",
+        run=FINISHED,
     ),
     Case(
         "swapped-weights",
         "other weights than were measured",
         "has changed since it was trained",
         tampering="swapped_weights",
+        run=FINISHED,
     ),
     Case(
         "swapped-record",
         "other weights than were measured, and a record that fits them",
         "made from another run's files",
         tampering="swapped_weights_and_record",
+        run=FINISHED,
     ),
     Case(
         "edited-measurement",
         "robust AUC written up in the record",
         "robust/worst_case/auc",
         tampering="edited_measurement",
+        run=FINISHED,
     ),
     Case(
         "edited-outcomes",
         "outcomes of lost rows written up",
         "is not what the evaluation's record says",
         tampering="edited_outcomes",
+        run=FINISHED,
     ),
     Case(
         "missing-measurement",
         "a sign of masked gradients taken out",
         "masked_gradients",
         tampering="missing_measurement",
+        run=FINISHED,
     ),
     Case(
         "not-a-number",
         "NaN in place of a measurement",
         "is not a valid EvaluationRecord",
         tampering="measurement_not_a_number",
+        run=FINISHED,
     ),
     Case(
         "foreign-evaluation",
         "the evaluation of another model",
         "made from another run's files",
         tampering="foreign_evaluation",
+        run=FINISHED,
     ),
     # what is brought before the registry for approval
-    Case("unsigned", "no evidence", "no gate evidence is recorded", tampering="no_evidence"),
+    Case(
+        "unsigned",
+        "no evidence",
+        "no gate evidence is recorded",
+        tampering="no_evidence",
+        run=FINISHED,
+    ),
     Case(
         "edited-evidence",
         "one measurement changed after signing",
         "the evidence does not hold",
         tampering="edited_evidence",
+        run=FINISHED,
     ),
     Case(
         "foreign-key",
         "evidence signed by a key of somebody's own",
         "the evidence does not hold",
         tampering="foreign_key",
+        run=FINISHED,
     ),
     Case(
         "stale-evidence",
         "evidence of two months ago",
         "the evidence held until",
         tampering="stale_evidence",
+        run=FINISHED,
     ),
     Case(
         "foreign-evidence",
         "the evidence of another version",
         "about another version",
         tampering="foreign_evidence",
+        run=FINISHED,
     ),
     Case(
         "other-files",
         "a byte of the model changed after the gates",
         "not those that passed the gates",
         tampering="other_files",
+        run=FINISHED,
     ),
     Case(
         "weaker-policy",
         "evidence under gates of its own",
         "another gate policy",
         tampering="weaker_policy",
+        run=FINISHED,
     ),
     Case(
         "own-approval",
         "approved by who submitted it",
         "a second pair of eyes",
         tampering="own_approval",
+        run=FINISHED,
     ),
-    Case("no-role", "approved by a data scientist", "does not hold the role", tampering="no_role"),
+    Case(
+        "no-role",
+        "approved by a data scientist",
+        "does not hold the role",
+        tampering="no_role",
+        run=FINISHED,
+    ),
     Case(
         "waiver-expired",
         "excused by a waiver of last year",
         "gates not passed",
-        settings={"promotion.gates.3.bound": 0.95},
+        settings=UNREACHED,
         tampering="waiver_expired",
+        run=REFUSED,
     ),
     Case(
         "waiver-for-another",
         "excused by a waiver for other bytes",
         "gates not passed",
-        settings={"promotion.gates.3.bound": 0.95},
+        settings=UNREACHED,
         tampering="waiver_for_another",
+        run=REFUSED,
     ),
     Case(
         "waiver-of-the-submitter",
         "excused by who submitted it",
         "gates not passed",
-        settings={"promotion.gates.3.bound": 0.95},
+        settings=UNREACHED,
         tampering="waiver_by_the_submitter",
+        run=REFUSED,
     ),
 )
 

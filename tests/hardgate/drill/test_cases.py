@@ -63,3 +63,13 @@ def test_a_change_changes_the_data_and_the_next_case_gets_good_ones(case: Case) 
         )
     )
     assert not same
+
+
+def test_cases_that_share_a_run_differ_in_nothing_but_what_is_done_to_it() -> None:
+    shared = [case for case in CASES if case.run]
+    assert {case.run for case in shared} == {cases.FINISHED, cases.REFUSED}
+    for case in shared:
+        first = next(each for each in shared if each.run == case.run)
+        assert case.tampering is not None
+        assert (case.kind, case.change, case.settings) == (first.kind, None, first.settings)
+    assert {case.run for case in CASES if case.tampering} == {cases.FINISHED, cases.REFUSED}
