@@ -11,13 +11,16 @@ it is sure whether report mode would reach the bound.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hardgate import measurements, robustness, sequential, statistics
 from hardgate.attacks import Cascade
+from hardgate.attacks.ascent import ascend, frozen, margin
 from hardgate.errors import ContractError
 from hardgate.records import Measurement
 from hardgate.region import Region
@@ -25,9 +28,7 @@ from hardgate.robustness import Outcome
 from hardgate.sequential import Answer
 from hardgate.threat import Threat
 
-JUDGED_AT_ONCE = (
-    64  # samples; a sequential test may look as often as it likes, a pass wants a batch
-)
+SCOUTING = 5  # steps, each of a third of eps
 
 
 @dataclass(frozen=True)
@@ -135,29 +136,31 @@ def judge(
     """Ask whether report mode would find the lower end of the robust accuracy at ``bound``.
 
     What is wrong as it is and what is proven are known, so the test is about the rest: whether
-    enough of it stands. Those samples are attacked in an order drawn from ``seed``; each error has
-    a rate of ``alpha`` at most (of a retraining: :func:`hardgate.sequential.spend`).
+    enough of it stands. Five steps of a cheap attack guess which samples those are that fall, and
+    :func:`hardgate.sequential.decide` asks about them first. Each error has a rate of ``alpha`` at
+    most (of a retraining: :func:`hardgate.sequential.spend`).
 
     Raises
     ------
     ContractError
         As :func:`measure`.
     """
+
+    def known(passes: bool) -> Answer:
+        return Answer(passes=passes, successes=0, seen=0, samples=len(labels), alpha=alpha)
+
     required = sequential.needed(bound, len(labels))
     if required > len(labels):
-        return Answer(passes=False, successes=0, seen=0, samples=len(labels), alpha=alpha)
+        return known(passes=False)
     correct = _answers(model, inputs, batch_size).argmax(dim=1) == labels
     proven = _proven(certified, correct)
-    open_ = (correct & ~proven).nonzero().flatten()
+    left = (correct & ~proven).nonzero().flatten()
     required -= int(proven.sum())
-    if len(open_) == 0 or required <= 0:
-        return Answer(passes=required <= 0, successes=0, seen=0, samples=len(labels), alpha=alpha)
-    test = sequential.Test(required=min(required, len(open_) + 1), samples=len(open_), alpha=alpha)
-    answer = test.answer()
-    order = np.random.default_rng(seed).permutation(len(open_))
-    for part in torch.split(open_[torch.from_numpy(order).to(open_)], JUDGED_AT_ONCE):
-        if answer.passes is not None:
-            break
+    if required <= 0 or required > len(left):
+        return known(passes=required <= 0)
+
+    def stands(numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
+        part = left[torch.from_numpy(numbers).to(left)]
         found = measure(
             ladder,
             threat,
@@ -166,12 +169,46 @@ def judge(
             inputs[part],
             labels[part],
             seed=seed,
-            batch_size=len(part),
+            batch_size=batch_size,
         )
-        for survives in found.worst.survives.tolist():
-            if answer.passes is None:
-                answer = test.see(survives)
-    return answer
+        return found.worst.survives.numpy()
+
+    near = _near(threat, region, model, inputs[left], labels[left], batch_size=batch_size)
+    return sequential.decide(
+        stands, near, required=required, alpha=alpha, generator=np.random.default_rng(seed)
+    )
+
+
+def _near(
+    threat: Threat,
+    region: Region,
+    model: nn.Module,
+    inputs: Tensor,
+    labels: Tensor,
+    *,
+    batch_size: int,
+) -> NDArray[np.float64]:
+    """Say how near each sample is to another class, after a few steps towards it."""
+
+    def nearness(inputs: Tensor, truth: Tensor) -> Tensor:
+        return -margin(model(inputs), truth)
+
+    found = []
+    with frozen(model):
+        for rows in torch.split(torch.arange(len(labels), device=labels.device), batch_size):
+            truth = labels[rows]
+            moved = ascend(
+                partial(nearness, truth=truth),
+                inputs[rows],
+                region,
+                step_size=threat.eps / 3,
+                steps=SCOUTING,
+                generator=torch.Generator(device=inputs.device),
+                random_start=False,
+            )
+            with torch.no_grad():
+                found.append(nearness(moved, truth))
+    return torch.cat(found).double().cpu().numpy()
 
 
 def _answers(model: nn.Module, inputs: Tensor, batch_size: int) -> Tensor:

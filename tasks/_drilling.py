@@ -251,10 +251,8 @@ def _prepare(case: Case) -> None:
 
 
 def _announce(name: str, section: object) -> None:
-    document = yaml.safe_load(FILE.read_text(encoding="utf-8"))
-    document["models"] = [*(each for each in document["models"] if each != name), name]
-    document[name] = section
-    files.write_text(FILE, yaml.safe_dump(document, sort_keys=False))
+    """Let params name this model alone: what an earlier case asked for is none of its business."""
+    files.write_text(FILE, yaml.safe_dump({"models": [name], name: section}, sort_keys=False))
 
 
 def _refused(model: str, harden: Harden) -> Refused:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from hardgate import sequential, statistics
 from hardgate.errors import ContractError
@@ -77,6 +78,59 @@ def test_clear_models_are_told_apart_early() -> None:
     assert {answer.passes for answer in hopeless} == {False}
     assert np.median([answer.seen for answer in clear]) < 150
     assert np.median([answer.seen for answer in hopeless]) < 50
+
+
+def decided(
+    outcomes: NDArray[np.bool_], risk: NDArray[np.float64], *, bound: float, alpha: float, seed: int
+) -> Answer:
+    return sequential.decide(
+        lambda numbers: outcomes[numbers],
+        risk,
+        required=sequential.needed(bound, len(outcomes)),
+        alpha=alpha,
+        generator=np.random.default_rng(seed),
+    )
+
+
+@pytest.mark.parametrize("noise", [0.3, 3.0, 1e9], ids=["good guess", "poor guess", "none"])
+def test_a_thousand_models_are_judged_as_report_mode_does_whatever_the_guess(noise: float) -> None:
+    samples, bound, alpha = 400, 0.85, 0.05
+    edge = sequential.needed(bound, samples)
+    generator = np.random.default_rng(5)
+    offsets = np.rint(generator.normal(0, 12, 1000)).astype(int)
+    offsets[:250], offsets[250:500] = -1, 0
+    wrong, seen = [], []
+    for seed, offset in enumerate(offsets):
+        successes = min(samples, edge + int(offset))
+        outcomes = np.arange(samples) < successes
+        risk = noise * generator.normal(size=samples) - outcomes
+        answer = decided(outcomes, risk, bound=bound, alpha=alpha, seed=seed)
+        wrong.append(answer.passes is not report(successes, samples, bound))
+        seen.append(answer.seen)
+    assert np.mean(wrong[:500]) <= 0.08  # three standard errors above alpha
+    assert np.mean(wrong) <= alpha + 0.02
+    assert np.mean(seen) < samples
+
+
+def test_a_good_guess_saves_most_samples_near_the_bound() -> None:
+    outcomes = np.arange(1000) < 891  # of 873 that 0.85 asks for
+    good = decided(outcomes, -outcomes.astype(float), bound=0.85, alpha=0.05, seed=0)
+    none = decided(outcomes, np.zeros(1000), bound=0.85, alpha=0.05, seed=0)
+    assert good.passes and none.passes
+    assert good.seen < 400 < 600 < none.seen
+
+
+@settings(deadline=None)
+@given(st.integers(1, 90), st.data())
+def test_every_sample_asked_gives_the_answer_of_report_mode(
+    samples: int, data: st.DataObject
+) -> None:
+    outcomes = np.array(data.draw(st.lists(st.booleans(), min_size=samples, max_size=samples)))
+    bound, seed = data.draw(st.floats(0.01, 0.99)), data.draw(st.integers(0, 99))
+    risk = np.random.default_rng(seed).normal(size=samples)
+    answer = decided(outcomes, risk, bound=bound, alpha=1e-9, seed=seed)
+    assert answer.passes is report(int(outcomes.sum()), samples, bound)
+    assert answer.seen <= samples
 
 
 def test_a_smaller_error_rate_takes_more_samples() -> None:
