@@ -125,7 +125,8 @@ class Params(Record):
             if self.evaluation.certification is not None:
                 model = self.training.untrained(spec)
                 self.evaluation.certification.check(model, self.threat)
-        policy.check(self.promotion.gates, self.evaluation, spec)
+        private = self.training.privacy is not None
+        policy.check(self.promotion.gates, self.evaluation, spec, private=private)
 
 
 @contextmanager

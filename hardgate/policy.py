@@ -19,6 +19,7 @@ from hardgate.gates.fairness import FairnessGate
 from hardgate.gates.inversion import InversionGate
 from hardgate.gates.out_of_distribution import OutOfDistributionGate
 from hardgate.gates.poisoning import PoisoningGate
+from hardgate.gates.privacy_budget import PrivacyBudgetGate
 from hardgate.gates.robust_accuracy import RobustAccuracyGate
 from hardgate.gates.robust_auc import RobustAucGate
 from hardgate.gates.robust_sequential import RobustSequentialGate
@@ -35,8 +36,13 @@ from hardgate.supply_chain import NAME as SUPPLY_CHAIN
 ELSEWHERE = frozenset({"fairness", SUPPLY_CHAIN})
 
 
-def check(policy: Policy, section: Evaluation, spec: InputSpec) -> None:
+def check(policy: Policy, section: Evaluation, spec: InputSpec, *, private: bool) -> None:
     """Refuse a gate whose measurement nobody is going to make.
+
+    Parameters
+    ----------
+    private
+        Whether training keeps a privacy budget.
 
     Raises
     ------
@@ -78,6 +84,11 @@ def check(policy: Policy, section: Evaluation, spec: InputSpec) -> None:
                 _uncertain(section, gate, place)
             case ShiftGate():
                 _shifted(section, spec, gate, place)
+            case PrivacyBudgetGate() if not private:
+                raise ParamsError(
+                    f"{place}.kind = {gate.kind!r}: training keeps no budget; add training.privacy "
+                    "with epsilon, delta and max_grad_norm, or remove the gate"
+                )
             case AttributeInferenceGate():
                 guessed = [name for each in _private(section) for name in each.guessed(spec)]
                 _among(guessed, gate.column, f"{place}.column", "evaluation guesses cells of")

@@ -487,10 +487,10 @@ def test_a_gate_that_asks_for_what_nobody_measures_is_refused_before_the_run(
     assignments = [f"tiny.evaluation.{key}={value}" for key, value in evaluation.items()]
     read = params.override("tiny", [*assignments, f"tiny.promotion.gates.2={gate}"], path)
     if said is None:
-        policy.check(read.promotion.gates, read.evaluation, spec)
+        policy.check(read.promotion.gates, read.evaluation, spec, private=False)
         return
     with pytest.raises(ParamsError) as raised:
-        policy.check(read.promotion.gates, read.evaluation, spec)
+        policy.check(read.promotion.gates, read.evaluation, spec, private=False)
     assert said in str(raised.value)
 
 
@@ -513,4 +513,13 @@ def test_the_policies_of_the_project_and_of_the_tutorial_ask_for_what_is_measure
     path = tmp_path / "params.yaml"
     path.write_text(written.replace("diagnosis]", "diagnosis, churn]") + "\n" + churn[1])
     read = params.load(section, path)
-    policy.check(read.promotion.gates, read.evaluation, table(*spec) if spec else PICTURES)
+    inputs = table(*spec) if spec else PICTURES
+    policy.check(read.promotion.gates, read.evaluation, inputs, private=False)
+
+
+def test_a_privacy_budget_is_asked_of_private_training_alone(path: Path) -> None:
+    gate = "{kind: privacy_budget, bound: 3.0, delta: 1.0e-5, min_samples: 10}"
+    read = params.override("tiny", [f"tiny.promotion.gates.2={gate}"], path)
+    policy.check(read.promotion.gates, read.evaluation, PICTURES, private=True)
+    with pytest.raises(ParamsError, match=r"gates\.2\.kind = 'privacy_budget': training keeps no"):
+        policy.check(read.promotion.gates, read.evaluation, PICTURES, private=False)
