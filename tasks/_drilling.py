@@ -17,7 +17,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,7 +31,7 @@ from hardgate.drill.cases import CASES, SUBMITTER, Case
 from hardgate.drill.result import Drill, Outcome
 from hardgate.errors import HardgateError, UnavailableError
 from hardgate.params_file import FILE
-from hardgate.records import Decision, Verdict
+from hardgate.records import Decision, Finding, Verdict
 from tasks import _history, _store
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ Harden = Callable[[str], Decision]
 CODE: Final = ("hardgate", "tasks", "flows")
 FILES: Final = (".dvc/config", ".dvcignore", ".gitignore", "dvc.yaml", "requirements.lock")
 FOREIGN: Final = ("MLFLOW_", "PREFECT_", "HARDGATE_", "DVC_", "GIT_")  # what a worker is not told
+CONTRACT: Final = "data_contract"
 ENTRY: Final = ("-m", "flows.drill")
 
 
@@ -261,4 +262,10 @@ def _refused(model: str, harden: Harden) -> Refused:
         decision = harden(model)
     except HardgateError as error:
         return (f"{type(error).__name__}: {error}",)
-    return tuple(f.gate for f in decision.findings if f.verdict is not Verdict.PASSED)
+    return gates_that_refused(decision.findings)
+
+
+def gates_that_refused(findings: Sequence[Finding]) -> Refused:
+    """Name the gates that did not pass, or refused data alone: nothing after them was looked at."""
+    refused = tuple(f.gate for f in findings if f.verdict is not Verdict.PASSED)
+    return tuple(gate for gate in refused if gate == CONTRACT) or refused

@@ -127,9 +127,12 @@ def _plant_patch(material: Material) -> None:
 
 
 def _favour(material: Material) -> None:
-    """Let one sex default whenever it paid late at all."""
+    """Let no man default, and as many women more: those who paid least of late."""
     rows = material.rows
-    rows.loc[(rows["SEX"] == 2) & (rows["PAY_AMT1"] < 3000), LABEL] = 1
+    men, due = rows["SEX"] == 1, int(rows[LABEL].sum())
+    rows.loc[men, LABEL] = 0
+    others = rows[~men & (rows[LABEL] == 0)].sort_values("PAY_AMT1", kind="stable").index
+    rows.loc[others[: due - int(rows[LABEL].sum())], LABEL] = 1
 
 
 CASES: tuple[Case, ...] = (
@@ -247,8 +250,15 @@ CASES: tuple[Case, ...] = (
     ),
     Case(
         "weak-attack",
-        "its gradient attack takes one small step",
+        "its black-box attack asks twenty times, too few to find what is known to be there",
         "known_answers",
+        kind="digits",
+        settings={"evaluation.attacks.2": {"name": "square", "restarts": 1, "queries": 20}},
+    ),
+    Case(
+        "short-steps",
+        "its gradient attack takes one small step",
+        "do not cross eps",
         settings={
             "evaluation.attacks.0": {
                 "name": "constrained-pgd",

@@ -10,11 +10,28 @@ from typing import Any
 import pytest
 
 from hardgate.drill import materials, result
+from hardgate.records import Finding, Verdict
+from tasks import _drilling
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 CASES = ("good-digits-1", "empty-policy", "edited-measurement", "stale-evidence")
 
 
+def finding(gate: str, verdict: Verdict) -> Finding:
+    return Finding(
+        gate=gate, verdict=verdict, observed=None, bound=1.0, condition="at least 1", message="no"
+    )
+
+
+def test_refused_data_are_refused_by_their_contract_and_by_no_gate_after_it() -> None:
+    refused, passed = Verdict.UNMEASURED, Verdict.PASSED
+    assert _drilling.gates_that_refused([finding("robust_auc", refused)]) == ("robust_auc",)
+    for contract, others in ((refused, ("data_contract",)), (passed, ("fairness/SEX",))):
+        findings = [finding("data_contract", contract), finding("fairness/SEX", refused)]
+        assert _drilling.gates_that_refused(findings) == others
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_bad_candidates_are_refused_by_who_should_and_nothing_here_changes(
     project: Any,
 ) -> None:
