@@ -31,6 +31,24 @@ class Normalise(nn.Module):
         return (images - self.mean) / self.scale
 
 
+class Saturate(nn.Module):
+    """Make pixels black up to ``margin`` and white from ``1 - margin`` on.
+
+    Whoever moves a black or a white pixel by less than that changes nothing, which leaves bounds
+    less to carry. Networks trained against a Linf attacker learn such thresholds by themselves:
+    Madry et al. (2018), "Towards deep learning models resistant to adversarial attacks",
+    arXiv:1706.06083, appendix C.
+    """
+
+    def __init__(self, margin: float) -> None:
+        super().__init__()
+        self.margin = margin
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images in [0, 1] to images in [0, 1]."""
+        return ((images - self.margin) / (1 - 2 * self.margin)).clamp(0, 1)
+
+
 class TableEncoder(nn.Module):
     """Encode raw rows, shape ``(n, columns)``, as features of shape ``(n, width)``.
 

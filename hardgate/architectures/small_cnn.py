@@ -12,25 +12,33 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 from torch import nn
 
-from hardgate.architectures.inputs import Normalise, only_images, pooled
+from hardgate.architectures.inputs import Normalise, Saturate, only_images, pooled
 from hardgate.records import InputSpec, Record
 
 
 class SmallCNN(Record):
-    """Two 4 x 4 convolutions of stride 2, the second twice as wide, and ``hidden`` units."""
+    """Two 4 x 4 convolutions of stride 2, the second twice as wide, and ``hidden`` units.
+
+    ``saturate`` is the margin by which pixels may be grey and still count as black or white. It
+    helps recipes that train for bounds and harms those that follow gradients, of which it leaves
+    none at saturated pixels.
+    """
 
     name: Literal["small-cnn"]
     channels: PositiveInt = 16
     hidden: PositiveInt = 100
+    saturate: float = Field(0.0, ge=0, lt=0.5)
 
     def build(self, spec: InputSpec) -> nn.Module:
         """Build the untrained network."""
         images = only_images(spec, self.name)
         channels, height, width = images.shape
+        saturating = [Saturate(self.saturate)] if self.saturate else []
         return nn.Sequential(
+            *saturating,
             Normalise(images),
             nn.ZeroPad2d((1, 1 - width % 2, 1, 1 - height % 2)),
             nn.PixelUnshuffle(2),

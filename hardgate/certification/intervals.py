@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hardgate.architectures.inputs import Normalise, TableEncoder
+from hardgate.architectures.inputs import Normalise, Saturate, TableEncoder
 from hardgate.architectures.residual_mlp import Block
 from hardgate.certification.boxes import Box, around
 from hardgate.errors import ContractError
@@ -25,7 +25,15 @@ from hardgate.errors import ContractError
 Affine = nn.Linear | nn.Conv2d
 Smooth = nn.SiLU | nn.GELU
 # Each output grows, or stays, with every input, also as computed.
-MONOTONE = (Normalise, nn.ReLU, nn.MaxPool2d, nn.Flatten, nn.PixelUnshuffle, nn.ZeroPad2d)
+MONOTONE = (
+    Normalise,
+    Saturate,
+    nn.ReLU,
+    nn.MaxPool2d,
+    nn.Flatten,
+    nn.PixelUnshuffle,
+    nn.ZeroPad2d,
+)
 IGNORED = (nn.Dropout, nn.Identity)  # bounds are those of evaluation mode
 LOWEST = {nn.SiLU: -1.2784645427610738, nn.GELU: -0.7517915246935645}  # where they turn
 SPARE = 8  # rounding beyond the products of a sum: its bias, middle, radius and ends

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from hardgate.architectures.inputs import Normalise, TableEncoder
+from hardgate.architectures.inputs import Normalise, Saturate, TableEncoder
 from hardgate.records import Column, ColumnType, ImageInput, TableInput
 
 SPEC = TableInput(
@@ -57,6 +57,12 @@ def test_images_are_normalised_per_channel_and_a_constant_channel_is_left_alone(
     )
     pixels = torch.tensor([1.0, 0.0]).view(1, 2, 1, 1)
     assert Normalise(spec)(pixels).flatten().tolist() == [2.0, 0.0]
+
+
+def test_nearly_black_and_nearly_white_pixels_are_black_and_white() -> None:
+    pixels = torch.tensor([0.0, 0.3, 0.4, 0.5, 0.7, 1.0])
+    expected = torch.tensor([0.0, 0.0, 0.25, 0.5, 1.0, 1.0])
+    torch.testing.assert_close(Saturate(0.3)(pixels), expected)
 
 
 def test_constants_are_not_weights() -> None:

@@ -36,6 +36,7 @@ IMAGES = ImageInput(
 SMALL = {"channels": 2, "hidden": 8}
 CASES: tuple[tuple[str, dict[str, Any], InputSpec], ...] = (
     ("small-cnn", SMALL, IMAGES),
+    ("small-cnn", {**SMALL, "saturate": 0.2}, IMAGES),
     ("madry-cnn", SMALL, IMAGES),
     ("wide-cnn", {**SMALL, "dropout": 0.2}, IMAGES),
     ("oriented-linear", {}, IMAGES),
