@@ -17,7 +17,7 @@ from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from hardgate import measurements, progress, robustness, statistics
-from hardgate.attacks import RayS, SparseRS, Square
+from hardgate.attacks import RayS, SimBA, SparseRS, Square
 from hardgate.attacks.ascent import frozen
 from hardgate.attacks.asking import STANDS, Searched
 from hardgate.errors import ContractError, ParamsError
@@ -25,7 +25,7 @@ from hardgate.records import InputSpec, Measurement, Record
 from hardgate.region import Region
 from hardgate.threat import Threat
 
-Asking = Annotated[Square | SparseRS | RayS, Field(discriminator="name")]
+Asking = Annotated[Square | SparseRS | SimBA | RayS, Field(discriminator="name")]
 
 
 class Queries(Record):
@@ -48,11 +48,6 @@ class Queries(Record):
         """Refuse attacks and counts that do not fit the data or the threat, with a ParamsError."""
         for attack in self.attacks:
             attack.check(spec, threat)
-            if isinstance(attack, Square) and threat.norm == "L2":
-                raise ParamsError(
-                    "evaluation.queries: square does not say in an L2 ball when an image falls; "
-                    "leave evaluation.queries out"
-                )
             most = min(threat.queries, attack.budget(threat))
             if self.counts[-1] > most:
                 raise ParamsError(

@@ -3,7 +3,8 @@
 One on images is named in ``Rung`` of :mod:`~hardgate.attacks.cascade`, and comes here from there.
 Reading order: :mod:`~hardgate.attacks.ascent` (the inner loop), :mod:`~hardgate.attacks.images`
 (torchattacks), :mod:`~hardgate.attacks.apgd`, :mod:`~hardgate.attacks.square`,
-:mod:`~hardgate.attacks.sparse_rs` and :mod:`~hardgate.attacks.rays` (our own),
+:mod:`~hardgate.attacks.sparse_rs`, :mod:`~hardgate.attacks.simba` and
+:mod:`~hardgate.attacks.rays` (our own),
 :mod:`~hardgate.attacks.constrained_pgd` and :mod:`~hardgate.attacks.constrained_search` (tables,
 our own), :mod:`~hardgate.attacks.cascade` (several as one). Every member has
 
@@ -34,6 +35,7 @@ from hardgate.attacks.images import (
 )
 from hardgate.attacks.rays import RayS
 from hardgate.attacks.relay import Relay
+from hardgate.attacks.simba import SimBA
 from hardgate.attacks.sparse_rs import SparseRS
 from hardgate.attacks.square import Square
 
@@ -65,6 +67,7 @@ __all__ = [
     "ConstrainedSearch",
     "RayS",
     "Relay",
+    "SimBA",
     "SparseRS",
     "Square",
     "TorchattacksAPGDCE",

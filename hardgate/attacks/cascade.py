@@ -24,6 +24,7 @@ from hardgate.attacks.images import (
 from hardgate.attacks.on_images import OnImages
 from hardgate.attacks.rays import RayS
 from hardgate.attacks.relay import Relay
+from hardgate.attacks.simba import SimBA
 from hardgate.attacks.sparse_rs import SparseRS
 from hardgate.attacks.square import Square
 from hardgate.records import InputSpec, Norm
@@ -40,6 +41,7 @@ Rung = (
     | Square
     | SparseRS
     | RayS
+    | SimBA
     | Relay
     | TorchattacksAPGDCE
     | TorchattacksAPGDT

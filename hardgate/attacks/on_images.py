@@ -10,7 +10,7 @@ from hardgate.threat import Access, Threat
 
 INSTEAD: dict[Norm, str] = {
     "Linf": "'apgd-t'",
-    "L2": "'apgd-t'",
+    "L2": "'apgd-t' or 'simba'",
     "L1": "'apgd-t' or 'sparse-rs'",
     "L0": "'pgd' or 'sparse-rs'",
 }

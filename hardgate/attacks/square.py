@@ -8,7 +8,7 @@ paper's schedule.
 Two departures, both of a Linf ball. All images of a batch try the same place in one step, with
 signs of their own, so that painting is a slice; each image alone sees what the paper draws. And a
 proposal that would repeat what an image already has is turned into its opposite, as it would be a
-wasted query. In an L2 ball torchattacks searches.
+wasted query.
 """
 
 from __future__ import annotations
@@ -21,10 +21,9 @@ from torch import Tensor, nn
 
 from hardgate.attacks.ascent import frozen, margin
 from hardgate.attacks.asking import ROWS, ROWS_CUDA, STANDS, Searched
-from hardgate.attacks.images import TorchattacksSquare
 from hardgate.attacks.on_images import OnImages
 from hardgate.errors import ParamsError
-from hardgate.records import InputSpec
+from hardgate.records import InputSpec, Norm
 from hardgate.region import Region
 from hardgate.threat import Access, Threat
 
@@ -42,16 +41,14 @@ class Square(OnImages):
     """
 
     needs: ClassVar[Access] = "score-based"
+    norms: ClassVar[tuple[Norm, ...]] = ("Linf",)
     name: Literal["square"]
     restarts: PositiveInt
     queries: PositiveInt | None = None
 
     def check(self, spec: InputSpec, threat: Threat) -> None:
-        """Refuse also a budget too small to search, and shapes the L2 patches do not fit."""
+        """Refuse also a budget too small to search."""
         super().check(spec, threat)
-        if threat.norm == "L2":
-            queries = self.queries or threat.queries
-            self._in_l2().check(spec, threat.model_copy(update={"queries": queries}))
         self._steps(threat)
 
     def _steps(self, threat: Threat) -> int:
@@ -65,9 +62,6 @@ class Square(OnImages):
             )
         return steps
 
-    def _in_l2(self) -> TorchattacksSquare:
-        return TorchattacksSquare(name="torchattacks-square", restarts=self.restarts)
-
     def perturb(
         self,
         model: nn.Module,
@@ -79,10 +73,6 @@ class Square(OnImages):
         generator: torch.Generator,
     ) -> Tensor:
         """Keep the worst of all restarts per image; only survivors see the next restart."""
-        if region.norm == "L2":
-            attack = self._in_l2()
-            threat = threat.model_copy(update={"queries": self.queries or threat.queries})
-            return attack.perturb(model, inputs, labels, threat, region, generator=generator)
         return self.search(model, inputs, labels, threat, region, generator=generator).inputs
 
     def search(

@@ -117,7 +117,11 @@ def test_a_section_without_a_curve_in_it_is_refused(changes: dict[str, Any], sai
             "60 queries are more than the 30 that rays asks",
         ),
         ({"attacks": [{"name": "rays"}]}, {"norm": "L2"}, "rays searches Linf balls"),
-        ({"attacks": [{"name": "square", "restarts": 1}]}, {"norm": "L2"}, "leave evaluation.que"),
+        (
+            {"attacks": [{"name": "square", "restarts": 1}]},
+            {"norm": "L2"},
+            "use 'apgd-t' or 'simba'",
+        ),
     ],
 )
 def test_what_does_not_fit_the_threat_is_refused(

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hardgate.attacks import RayS, SparseRS, Square
+from hardgate.attacks import RayS, SimBA, SparseRS, Square
 from hardgate.attacks.asking import STANDS, Searched
 from hardgate.region import ImageRegion
 from hardgate.threat import Threat
@@ -17,6 +17,7 @@ CASES = {
     "square twice": (Square(name="square", restarts=2), "Linf", 0.03),
     "sparse-rs L0": (SparseRS(name="sparse-rs"), "L0", 1.0),
     "sparse-rs L1": (SparseRS(name="sparse-rs"), "L1", 0.6),
+    "simba": (SimBA(name="simba"), "L2", 0.2),
     "rays": (RayS(name="rays"), "Linf", 0.03),
 }
 
@@ -121,3 +122,22 @@ def test_sparse_rs_spends_the_whole_length_of_an_l1_ball() -> None:
     torch.testing.assert_close(lengths, torch.full_like(lengths, 0.6))
     partly = ((found - clean).abs() > 1e-4) & (found > 1e-4) & (found < 1 - 1e-4)
     assert (partly.flatten(1).sum(dim=1) <= 1).all()
+
+
+def test_simba_comes_near_the_closed_form_of_a_linear_model() -> None:
+    """Within an L2 ball the margin falls by twice eps times the length of the weights at most."""
+    eps, weights = 0.2, Seen().weights
+    attack = SimBA(name="simba", queries=1000)
+    threat = Threat(norm="L2", eps=eps, access="score-based", queries=1000)
+    far = 0.5 + 0.4 * torch.sign(weights).view(1, 1, 8, 8)  # nowhere near another class
+    found = attack.search(
+        Seen(),
+        far,
+        torch.ones(1, dtype=torch.long),
+        threat,
+        ImageRegion("L2", eps),
+        generator=seeded(),
+    )
+    moved = ((far - found.inputs).flatten(1) @ weights).item()
+    assert 0.9 < moved / (eps * float(weights.norm())) <= 1.0
+    assert found.fell_at.tolist() == [STANDS]

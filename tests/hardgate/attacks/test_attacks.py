@@ -29,6 +29,7 @@ SETTINGS: dict[str, dict[str, object]] = {
     "square": {"restarts": 2},
     "sparse-rs": {},
     "rays": {},
+    "simba": {},
     "relay": {"queries": 20, "steps": 5, "rounds": 2},
     "cascade": {"rungs": [{"name": "fgsm"}, {"name": "apgd-ce", "steps": 5, "restarts": 1}]},
     "torchattacks-apgd-ce": {"steps": 15, "restarts": 2},
@@ -59,7 +60,8 @@ NORMS = [  # an attack's own first
     ("apgd-ce", "Linf L2 L1"),
     ("apgd-t", "Linf L2 L1"),
     ("apgd-dlr", "Linf L2 L1"),
-    ("square", "Linf L2"),
+    ("square", "Linf"),
+    ("simba", "L2"),
     ("sparse-rs", "L0 L1"),
     ("rays", "Linf"),
     ("relay", "Linf"),
@@ -260,7 +262,7 @@ def test_attacks_see_the_model_in_evaluation_mode(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["square", "torchattacks-square", "sparse-rs", "rays", "constrained-search"]
+    "name", ["square", "torchattacks-square", "sparse-rs", "rays", "simba", "constrained-search"]
 )
 @pytest.mark.parametrize("queries", [7, QUERIES])
 def test_a_search_keeps_to_its_budget_of_queries(name: str, queries: int) -> None:
@@ -441,9 +443,9 @@ def test_a_search_too_small_to_mean_anything_is_refused(
 
 def test_square_refuses_shapes_that_its_l2_patches_do_not_fit() -> None:
     wide = IMAGES.model_copy(update={"shape": (1, 6, 9)})
-    attack("square").check(wide, threat())
+    attack("torchattacks-square").check(wide, threat())
     with pytest.raises(ParamsError, match="square images of at least 5 x 5 pixels, not 6 x 9"):
-        attack("square").check(wide, threat(norm="L2"))
+        attack("torchattacks-square").check(wide, threat(norm="L2"))
 
 
 def test_scaled_attacks_take_steps_in_proportion() -> None:
