@@ -119,7 +119,8 @@ def train(
     """Train until the time is up, and show the model every so many seconds and at the end."""
     spec = describe(images)
     torch.manual_seed(seed)
-    run = Run(plan, candidates.build(plan.architecture, spec), region.build(THREAT, spec), images)
+    model = candidates.build(plan.architecture, spec, seed=seed)
+    run = Run(plan, model, region.build(THREAT, spec), images)
     generator = torch.Generator().manual_seed(seed)
     told = 0.0
     while True:

@@ -6,6 +6,7 @@ the network from our own union of architectures, so a directory can name a shape
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +15,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from hardgate import files, provenance, records
+from hardgate import files, provenance, records, seeding
 from hardgate.architectures import Architecture
 from hardgate.errors import HardgateError, IntegrityError, ParamsError
 from hardgate.records import ImageInput, InputSpec, Record, Sha256, TableInput
@@ -99,12 +100,22 @@ def reads(spec: InputSpec) -> object:
     return spec.shape, spec.classes
 
 
-def build(architecture: Architecture, spec: InputSpec) -> nn.Module:
+def build(
+    architecture: Architecture,
+    spec: InputSpec,
+    *,
+    seed: int = 0,
+    prepare: Callable[[nn.Module], None] | None = None,
+) -> nn.Module:
     """Build an untrained network, laid out in memory as the processor likes it.
 
-    Convolutions run 1.5 to 2 times faster on a CPU with the channels last.
+    ``prepare`` draws its weights anew where a recipe wants other ones. Convolutions run 1.5 to 2
+    times faster on a CPU with the channels last.
     """
-    model = architecture.build(spec)
+    with seeding.Stream(seed):
+        model = architecture.build(spec)
+        if prepare is not None:
+            prepare(model)
     if isinstance(spec, ImageInput):
         model = model.to(memory_format=torch.channels_last)
     return model

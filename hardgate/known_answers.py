@@ -126,7 +126,8 @@ def _questions(spec: InputSpec, threat: Threat) -> tuple[_Question, ...]:
         planted = TableInput(kind="table", columns=columns, classes=spec.classes)
         free = {column.name: Freedom() for column in columns}
         weights = torch.tensor([1.0, -1.0, 0.5, -0.5])
-    bare = threat.model_copy(update={"eps": eps, "columns": free, "relations": ()})
+    alone = {"columns": free, "relations": (), "one_hot": (), "switches": None}
+    bare = threat.model_copy(update={"eps": eps, **alone})
     ball = region.build(bare, planted)
     weights, along, reach = _reach(weights, threat.norm, eps)
     shares = torch.tensor(SHARES).repeat(2)

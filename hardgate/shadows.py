@@ -15,7 +15,7 @@ import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
-from hardgate import candidates, progress
+from hardgate import candidates, progress, seeding
 from hardgate.defenses.recipe import Batch, Moment
 from hardgate.defenses.standard import Standard
 from hardgate.optimisation import Descent
@@ -83,28 +83,28 @@ def fit(
 ) -> nn.Module:
     """Train one model like the candidate, without its defence; nothing is watched or kept."""
     generator = torch.Generator().manual_seed(seed)
-    with torch.random.fork_rng(devices=()):
-        torch.manual_seed(seed)
-        model = candidates.build(training.architecture, subject.spec).to(subject.device).train()
-        descent = Descent(training.optimiser, model)
-        for epoch in range(epochs):
-            batches = torch.split(torch.randperm(len(samples), generator=generator), batch_size)
-            for position, index in enumerate(batches):
-                progress.heed()
-                done = (epoch + (position + 0.5) / len(batches)) / epochs
-                loss = RECIPE.loss(
-                    Batch(
-                        model,
-                        as_floats(samples.inputs[index].to(subject.device)),
-                        samples.labels[index].to(subject.device),
-                        subject.region,
-                        generator,
-                        moment=Moment(done),
-                    )
-                )
-                descent.forget()
-                loss.backward()  # type: ignore[no-untyped-call]
-                descent.step(factor=training.schedule.factor(done))
+    model = candidates.build(training.architecture, subject.spec, seed=seed)
+    model = model.to(subject.device).train()
+    dropout = seeding.of(model, seed, subject.device)
+    descent = Descent(training.optimiser, model)
+    for epoch in range(epochs):
+        batches = torch.split(torch.randperm(len(samples), generator=generator), batch_size)
+        for position, index in enumerate(batches):
+            progress.heed()
+            done = (epoch + (position + 0.5) / len(batches)) / epochs
+            batch = Batch(
+                model,
+                as_floats(samples.inputs[index].to(subject.device)),
+                samples.labels[index].to(subject.device),
+                subject.region,
+                generator,
+                moment=Moment(done),
+            )
+            with dropout:
+                loss = RECIPE.loss(batch)
+            descent.forget()
+            loss.backward()  # type: ignore[no-untyped-call]
+            descent.step(factor=training.schedule.factor(done))
     return model.eval()
 
 

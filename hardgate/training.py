@@ -29,6 +29,7 @@ from hardgate import (
     progress,
     provenance,
     records,
+    seeding,
 )
 from hardgate.adaptation.importance import Importance
 from hardgate.architectures import Architecture
@@ -107,8 +108,7 @@ class Training(Record):
 
     def untrained(self, spec: InputSpec) -> torch.nn.Module:
         """Build the network, to look at its layers."""
-        with torch.random.fork_rng(devices=()):
-            return self.architecture.build(spec)
+        return candidates.build(self.architecture, spec)
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ def fit(
     if params.privacy is not None:
         spec, corpus = params.privacy.public(spec), originals(corpus)
         params.privacy.check_rows(corpus)
-    with torch.random.fork_rng(devices=_cuda(device)), _deterministic(device):
+    with _deterministic(device):
         run = Run(params, spec, region, corpus, held_out, seed, device, start, key)
         name = _identify(run, identity)
         if saved := checkpoints.load(checkpoint, identity=name):
@@ -209,11 +209,13 @@ class Run:
     stopped: Stopped | None = None
 
     def __post_init__(self) -> None:
-        torch.manual_seed(self._derive("weights", 0))
-        self.model = candidates.build(self.params.architecture, self.spec).to(self.device)
-        if self.start is None:
-            self.params.defense.prepare(self.model)
-        else:
+        self.model = candidates.build(
+            self.params.architecture,
+            self.spec,
+            seed=self._derive("weights", 0),
+            prepare=self.params.defense.prepare,
+        ).to(self.device)
+        if self.start is not None:
             self.model.load_state_dict(self.start)
         self.best = candidates.state_of(self.model)
         self.averaged = averaged(self.model, self.params.averaging)
@@ -350,7 +352,7 @@ class Run:
 
     def _pass(self, epoch: int) -> float:
         """Go through the corpus once; give the mean loss."""
-        torch.manual_seed(self._derive("dropout", epoch))
+        self.dropout = seeding.of(self.model, self._derive("dropout", epoch), self.device)
         attacks = self._generator("attacks", epoch)
         batches = self._batches(epoch)
         total = torch.zeros((), device=self.device)
@@ -373,11 +375,13 @@ class Run:
         recipe = self.params.defense
         self.descent.forget()
         if self.mechanism is not None:
-            total = self.mechanism.gradients(
-                index, lambda part: recipe.loss(self._batch(Rows, part, passed, attacks))
-            )
+            with self.dropout:
+                total = self.mechanism.gradients(
+                    index, lambda part: recipe.loss(self._batch(Rows, part, passed, attacks))
+                )
         else:
-            loss: Tensor = recipe.loss(self._batch(Batch, index, passed, attacks))
+            with self.dropout:
+                loss: Tensor = recipe.loss(self._batch(Batch, index, passed, attacks))
             loss.backward()  # type: ignore[no-untyped-call]
             total = loss.detach() * len(index)
         self.descent.step(factor=self._factor(passed))
@@ -492,10 +496,6 @@ def _identify(run: Run, identity: str) -> str:
             "code": provenance.sha256_code(),
         }
     )
-
-
-def _cuda(device: torch.device) -> list[torch.device]:
-    return [device] if device.type == "cuda" else []
 
 
 @contextmanager

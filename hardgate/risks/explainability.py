@@ -75,9 +75,8 @@ class Explainability(Record):
         """Ask all questions that fit the data."""
         asked = _Asked.of(self, subject)
         reasons = asked.reasons(subject.model, seed=subject.seed)
-        with torch.random.fork_rng(devices=()):
-            torch.manual_seed(subject.seed + 1)
-            random = candidates.build(origin.training.architecture, subject.spec)
+        architecture, seed = origin.training.architecture, subject.seed + 1
+        random = candidates.build(architecture, subject.spec, seed=seed)
         untrained = asked.reasons(random.to(subject.device).eval(), seed=subject.seed)
         again = asked.reasons(subject.model, seed=subject.seed + 1)
         found: dict[Reasons, NDArray[np.float64]] = {

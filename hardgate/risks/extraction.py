@@ -21,7 +21,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor
 from torch.nn import functional
 
-from hardgate import candidates, measurements, progress, statistics
+from hardgate import candidates, measurements, progress, seeding, statistics
 from hardgate.measurements import Returned
 from hardgate.records import InputSpec, Measurement, Record
 from hardgate.samples import Samples, as_floats
@@ -97,15 +97,18 @@ class Extraction(Record):
             torch.randperm(len(subject.train), generator=generator)[:count]
         )
         targets = self._answers(subject, queried, outputs)
-        with torch.random.fork_rng(devices=()):
-            torch.manual_seed(subject.seed)
-            copied = candidates.build(origin.training.architecture, subject.spec).to(subject.device)
+        architecture = origin.training.architecture
+        copied = candidates.build(architecture, subject.spec, seed=subject.seed)
+        copied = copied.to(subject.device)
+        dropout = seeding.of(copied, subject.seed, subject.device)
         optimiser = torch.optim.Adam(copied.parameters(), lr=self.rate)
         for _ in range(self.steps):
             progress.heed()
             batch = torch.randint(len(queried), (self.batch_size,), generator=generator)
             inputs = as_floats(queried.inputs[batch]).to(subject.device)
-            loss = functional.cross_entropy(copied(inputs), targets[batch].to(subject.device))
+            with dropout:
+                answers = copied(inputs)
+            loss = functional.cross_entropy(answers, targets[batch].to(subject.device))
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
