@@ -29,8 +29,8 @@ from hardgate import files, progress, records, state
 from hardgate.drill import cases, materials, result
 from hardgate.drill.cases import CASES, SUBMITTER, Case
 from hardgate.drill.result import Drill, Outcome
-from hardgate.errors import HardgateError, UnavailableError
-from hardgate.params_file import FILE
+from hardgate.errors import HardgateError, ParamsError, UnavailableError
+from hardgate.params_file import FILE, meant
 from hardgate.records import Decision, Finding, Verdict
 from tasks import _history, _store
 
@@ -51,9 +51,17 @@ def drill(names: tuple[str, ...] = ()) -> Drill:
 
     Raises
     ------
+    ParamsError
+        If there is no case of a name; lists them.
     UnavailableError
         If a worker died; says its last words.
     """
+    known = [case.name for case in CASES]
+    for name in names:
+        if name not in known:
+            raise ParamsError(
+                f"--case {name}: the drill has {', '.join(known)}{meant(name, known)}"
+            )
     chosen = tuple(case for case in CASES if not names or case.name in names)
     started, root = time.monotonic(), Path.cwd()
     left: queue.SimpleQueue[Case] = queue.SimpleQueue()

@@ -7,6 +7,7 @@ function takes the model's name and a way to run the pipeline again, and gives w
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import pickle
@@ -106,6 +107,16 @@ def swapped_weights_and_record(model: str, again: Again) -> Refused:
     _rewrite(model, lambda weights: {name: value + 0.01 for name, value in weights.items()})
     _sign_off(model)
     _keep_measured(model)
+    return again()
+
+
+def swapped_chain(model: str, again: Again) -> Refused:
+    """Put other weights there, and let every record after them speak of those."""
+    _rewrite(model, lambda weights: {name: value + 0.01 for name, value in weights.items()})
+    _sign_off(model)
+    made_from = _store.digest(_store.candidate(model))
+    for stage in ("explanation", "evaluation"):
+        _forge(model, stage, lambda record: record.update(made_from=made_from))
     return again()
 
 
@@ -216,10 +227,13 @@ def no_evidence(model: str, _again: Again) -> Refused:
 
 
 def edited_evidence(model: str, _again: Again) -> Refused:
-    """Change one sign of what was signed."""
+    """Write one measurement up in what was signed, and spell all of it as signing does."""
     envelope = json.loads(_evidence(model))
-    envelope["payload"] = envelope["payload"][:-8] + "AAAA" + envelope["payload"][-4:]
-    return _approve(model, evidence=json.dumps(envelope).encode())
+    statement_ = json.loads(base64.b64decode(envelope["payload"]))
+    found = statement_["predicate"]["measurements"]["robust/worst_case/auc"]
+    found |= {"value": 0.99, "lower": 0.98, "upper": 1.0}
+    envelope["payload"] = base64.b64encode(provenance.canonical_json(statement_)).decode()
+    return _approve(model, evidence=provenance.canonical_json(envelope) + b"\n")
 
 
 def foreign_key(model: str, _again: Again) -> Refused:
@@ -250,10 +264,14 @@ def other_files(model: str, _again: Again) -> Refused:
 
 
 def weaker_policy(model: str, _again: Again) -> Refused:
-    """Let the evidence be made under fewer gates than the registry asks for."""
+    """Let the evidence be made under a lower bound than the registry asks for."""
     rules = _rules()
     own = rules.models[model]
-    stricter = own.model_copy(update={"gates": own.gates[:-1]})
+    gates = tuple(
+        gate.model_copy(update={"bound": gate.bound + 0.01}) if gate.kind == "robust_auc" else gate
+        for gate in own.gates
+    )
+    stricter = own.model_copy(update={"gates": gates})
     return _approve(model, rules=rules.model_copy(update={"models": {model: stricter}}))
 
 
@@ -373,6 +391,7 @@ BY_NAME: dict[Tampering, Tamper] = {
     "measurement_not_a_number": measurement_not_a_number,
     "swapped_weights": swapped_weights,
     "swapped_weights_and_record": swapped_weights_and_record,
+    "swapped_chain": swapped_chain,
     "scaled_logits": scaled_logits,
     "unsafe_file": unsafe_file,
     "scaffold": scaffold,

@@ -57,6 +57,7 @@ from tasks._versions import EVIDENCE, EVIDENCE_FOLDER, REGRESSION, entry, weight
 
 STAGE = "promotion"
 DECISION = "decision.json"
+SPOT = 20  # samples that are run again before a version is nominated
 SIGNATURE = "model.sig"
 REPORT = "report.html"
 INSPECTION = "supply-chain.json"
@@ -454,11 +455,12 @@ def nominate(decision: Decision) -> None:
 def _failed(decision: Decision) -> list[Check]:
     """Verify a version from what the registry holds, as ``hardgate verify`` does.
 
+    Some samples are run again, so that outcomes of another model are not nominated.
     Uncommitted code and a refusal are what they are; both are told by the command itself.
     """
     from tasks import _verification
 
-    checks = _verification.verify(f"{decision.model}/{decision.version}", sample=0, seed=None)
+    checks = _verification.verify(f"{decision.model}/{decision.version}", sample=SPOT, seed=None)
     return [each for each in checks if not each.passed and each.name not in {"commit", "decision"}]
 
 

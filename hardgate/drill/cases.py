@@ -24,6 +24,7 @@ Tampering = Literal[
     "measurement_not_a_number",
     "swapped_weights",
     "swapped_weights_and_record",
+    "swapped_chain",
     "scaled_logits",
     "unsafe_file",
     "scaffold",
@@ -164,7 +165,7 @@ CASES: tuple[Case, ...] = (
     Case("unfair", "women default at a word", "fairness/SEX", change=_favour),
     Case(
         "flipped-labels",
-        "a seventh of the labels flipped",
+        "three labels in twenty flipped",
         "poisoning/label_errors",
         change=_flip_some,
     ),
@@ -322,6 +323,13 @@ CASES: tuple[Case, ...] = (
         run=FINISHED,
     ),
     Case(
+        "swapped-chain",
+        "other weights than were measured, and every record rewritten to fit them",
+        "does not verify",
+        tampering="swapped_chain",
+        run=FINISHED,
+    ),
+    Case(
         "edited-measurement",
         "robust AUC written up in the record",
         "robust/worst_case/auc",
@@ -351,7 +359,7 @@ CASES: tuple[Case, ...] = (
     ),
     Case(
         "foreign-evaluation",
-        "the evaluation of another model",
+        "an evaluation that was made from another candidate",
         "made from another run's files",
         tampering="foreign_evaluation",
         run=FINISHED,
@@ -367,7 +375,7 @@ CASES: tuple[Case, ...] = (
     Case(
         "edited-evidence",
         "one measurement changed after signing",
-        "the evidence does not hold",
+        "was changed after it was signed",
         tampering="edited_evidence",
         run=FINISHED,
     ),
@@ -401,7 +409,7 @@ CASES: tuple[Case, ...] = (
     ),
     Case(
         "weaker-policy",
-        "evidence under gates of its own",
+        "evidence made under a lower bound than the registry's",
         "another gate policy",
         tampering="weaker_policy",
         run=FINISHED,

@@ -20,6 +20,7 @@ from hardgate.records import (
     CandidateRecord,
     CorpusRecord,
     DatasetRecord,
+    Decision,
     EvaluationRecord,
 )
 from tasks import _history
@@ -63,6 +64,19 @@ SAME = [
 ]
 
 
+# Of the evidence: when and as what it was registered, and digests of files that say so. In
+# ``dvc_lock`` are digests of records, which hold clocks; only one of the commits has ``dvc.lock``.
+TIMED = (
+    "registry",
+    "model_signature_sha256",
+    "dvc_lock",
+    "commit",
+    "attachments",
+    "issued_at",
+    "valid_until",
+)
+
+
 @pytest.fixture(scope="module")
 def reproduced(served, tmp_path_factory, _pristine):
     """A project that ``dvc repro`` has gone through, and nothing else."""
@@ -92,6 +106,31 @@ def test_after_dvc_repro_the_flow_runs_no_stage(visited, reproduced, monkeypatch
     run = visited.harden()
     assert run.stages == dict.fromkeys(FILES, "up to date") | {"promotion": "run"}
     assert run.decision.promoted
+
+
+def signed_body(project):
+    """Give what the evidence says; times, and what is made of them, left out."""
+    decision = records.read(Decision, project.run("promotion") / "decision.json")
+    envelope = json.loads((project.root / decision.evidence.path).read_text())
+    body = json.loads(base64.b64decode(envelope["payload"]))["predicate"]
+    model = {file["path"]: file["sha256"] for file in body.pop("files")}
+    described = ("MLmodel", "metadata/MLmodel")  # MLflow writes the run and the time in it
+    body["weights"] = {path: sha256 for path, sha256 in model.items() if path not in described}
+    for key in TIMED:
+        del body[key]
+    body["measurements"] = {
+        name: found for name, found in body["measurements"].items() if not name.endswith("seconds")
+    }
+    return body
+
+
+def test_two_folders_give_the_same_evidence_but_for_times(visited, served, reproduced, monkeypatch):
+    first = signed_body(served.project)
+    monkeypatch.chdir(reproduced.root)
+    monkeypatch.setenv("HARDGATE_HOME", str(reproduced.home))
+    assert visited.harden().decision.promoted
+    assert json.dumps(signed_body(reproduced)) == json.dumps(first)
+    assert len(first["measurements"]) > 50
 
 
 def test_an_experiment_runs_what_it_changes_is_listed_and_shows_in_evidence(

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from hardgate.drill import materials, result
+from hardgate.errors import ParamsError
 from hardgate.records import Finding, Verdict
 from tasks import _drilling
 
@@ -28,6 +29,11 @@ def test_refused_data_are_refused_by_their_contract_and_by_no_gate_after_it() ->
     for contract, others in ((refused, ("data_contract",)), (passed, ("fairness/SEX",))):
         findings = [finding("data_contract", contract), finding("fairness/SEX", refused)]
         assert _drilling.gates_that_refused(findings) == others
+
+
+def test_a_case_that_is_not_there_is_refused_with_those_that_are() -> None:
+    with pytest.raises(ParamsError, match=r"--case masqed: the drill has good-rows-1, .*masked\?"):
+        _drilling.drill(("masqed",))
 
 
 @pytest.mark.slow
