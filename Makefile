@@ -6,7 +6,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup harden test check lint bench lock clean
+.PHONY: help setup harden test check lint bench coverage lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -38,6 +38,9 @@ check: lint test ## everything the hooks and CI run: format, lint, types, tests,
 
 bench: setup ## measure the pipeline against a bare script of the same compute
 	$(BIN)/python benchmarks/pipeline.py mnist
+
+coverage: setup ## write docs/coverage.md from docs/coverage.yaml
+	$(BIN)/python -m hardgate.reporting.coverage
 
 lock: setup ## resolve the dependencies anew
 	$(BIN)/uv lock --upgrade
