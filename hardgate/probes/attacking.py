@@ -58,7 +58,7 @@ def proven_of(section: Evaluation, subject: Subject) -> Tensor | None:
 
 
 def judged(section: Evaluation, subject: Subject, attempt: int) -> dict[str, Measurement]:
-    """Attack samples in random order until it is sure whether the bound would be reached."""
+    """Attack samples, the likely failures first, until the answer about the bound is sure."""
     asked = section.sequential
     if asked is None:
         return {}
