@@ -69,6 +69,7 @@ class Compared(Record):
 
     name: Name
     experiment: str  # DVC's name of it
+    changes: tuple[str, ...] = ()  # the keys of training in which it differs from the model's own
     architecture: str
     recipe: str
     weights: PositiveInt  # how many numbers

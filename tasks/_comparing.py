@@ -314,6 +314,7 @@ def _row(one: Measured, metric: Metric, microseconds: float) -> Compared:
     return Compared(
         name=one.entry.variation.name,
         experiment=one.entry.experiment,
+        changes=tuple(sorted(one.entry.variation.training)),
         architecture=candidate.architecture,
         recipe=candidate.recipe,
         weights=candidate.weights,

@@ -41,14 +41,6 @@ class Panel:
 
 
 @dataclass(frozen=True)
-class Prices:
-    """What each candidate costs beside one of them."""
-
-    beside: str
-    table: Table
-
-
-@dataclass(frozen=True)
 class Quality:
     """Something to be good at: what it is, where it is found, and how it is drawn.
 
@@ -81,7 +73,11 @@ def picture(comparison: Comparison) -> Picture | None:
         for at, row in enumerate(rows)
     ]
     chart, height = parallel.draw([axis for axis, _ in drawn], paths)
-    return Picture(chart, height, tuple((quality.title, quality.meaning) for quality in shown))
+    meanings: dict[str, str] = {}
+    for quality in shown:
+        before = f"{meanings[quality.title]} and " if quality.title in meanings else ""
+        meanings[quality.title] = before + quality.meaning
+    return Picture(chart, height, tuple(meanings.items()))
 
 
 def _ordered(comparison: Comparison) -> list[Compared]:
@@ -127,18 +123,18 @@ def _qualities(comparison: Comparison) -> Iterator[Quality]:
         from_zero=True,
     )
     yield Quality(
-        "answers fast",
-        "time to answer one sample, by factors",
+        "fast",
+        "time to answer one sample",
         lambda row: statistics.exact(row.microseconds, 1),
-        lambda value: f"{value:.3g} µs" if value < 100 else f"{value:,.0f} µs",
+        lambda value: f"answer {value:.3g} µs" if value < 100 else f"answer {value:,.0f} µs",
         more_is_better=False,
         factors=True,
     )
     yield Quality(
-        "trains fast",
+        "fast",
         "time of training, by factors",
         lambda row: statistics.exact(row.seconds, 1),
-        words.duration,
+        lambda value: f"train {words.duration(value)}",
         more_is_better=False,
         factors=True,
     )
@@ -236,45 +232,50 @@ def _point(row: Compared, up: Callable[[Compared], Measurement]) -> Point:
     return Point(row.clean.value, found.value, found.lower, found.upper, row.name)
 
 
-def prices(comparison: Comparison) -> Prices | None:
-    """Say what each candidate gains and pays beside the undefended one.
-
-    That is the first that is trained by the standard recipe and keeps no budget; the first of all,
-    if there is none.
-    """
+def prices(comparison: Comparison) -> Table | None:
+    """Say what each candidate gains and pays beside the one that it is a change of."""
     rows = comparison.candidates
     if len(rows) < 2:
         return None
-    plain = (row for row in rows if row.recipe == "standard" and row.epsilon is None)
-    base = next(plain, rows[0])
     metric = words.METRICS[comparison.metric]
-    columns: list[tuple[str, Callable[[Compared], str]]] = [
-        (f"{metric}, clean", lambda row: _change(row.clean, base.clean)),
-        (f"{metric}, attacked", lambda row: _change(row.robust, base.robust)),
+    columns: list[tuple[str, Callable[[Compared, Compared], str]]] = [
+        (f"{metric}, clean", lambda row, base: _change(row.clean, base.clean)),
+        (f"{metric}, attacked", lambda row, base: _change(row.robust, base.robust)),
     ]
     if any(row.certified for row in rows):
-        columns.append(("accuracy, proven", lambda row: _change(row.certified, base.certified)))
-    if any(row.epsilon for row in rows):
-        columns.append(("epsilon", _epsilon))
-    if any(row.unequal for row in rows):
         columns.append(
-            ("difference between groups", lambda row: _change(row.unequal, base.unequal))
+            ("accuracy, proven", lambda row, base: _change(row.certified, base.certified))
         )
+    if any(row.epsilon for row in rows):
+        columns.append(("epsilon", lambda row, _: _epsilon(row)))
+    if any(row.unequal for row in rows):
+        columns.append(("between groups", lambda row, base: _change(row.unequal, base.unequal)))
     columns += [
-        ("training", lambda row: _times(row.seconds, base.seconds, words.duration)),
-        ("answer", lambda row: _times(row.microseconds, base.microseconds, _microseconds)),
+        ("training", lambda row, base: _times(row.seconds, base.seconds, words.duration)),
+        ("answer", lambda row, base: _times(row.microseconds, base.microseconds, _microseconds)),
     ]
-    return Prices(
-        base.name,
-        Table(
-            ("control", *(title for title, _ in columns)),
-            tuple(
-                (row.name, *(say(row).replace(" (", "\n(") for _, say in columns))
-                for row in rows
-                if row is not base
-            ),
+    pairs = [(row, _beside(row, rows)) for row in rows]
+    return Table(
+        ("control", "beside", *(title for title, _ in columns)),
+        tuple(
+            (row.name, base.name, *(say(row, base).replace(" (", "\n(") for _, say in columns))
+            for row, base in pairs
+            if base is not row
         ),
     )
+
+
+def _beside(row: Compared, rows: Sequence[Compared]) -> Compared:
+    """Choose what a candidate is a change of.
+
+    One that keeps the model's own defence changes the model as it is. All others, and that one,
+    are beside the undefended: the first of the standard recipe that keeps no budget; the first of
+    all, if there is none.
+    """
+    plain = (other for other in rows if other.recipe == "standard" and other.epsilon is None)
+    undefended = next(plain, rows[0])
+    own = next((other for other in rows if not other.changes), undefended)
+    return own if row.changes and "defense" not in row.changes else undefended
 
 
 def _change(found: Measurement | None, base: Measurement | None) -> str:

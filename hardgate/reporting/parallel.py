@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-LEFT, RIGHT, NAMES = 8.0, 67.0, 72.0  # percent: the first axis, the last, where names begin
+LEFT, RIGHT, NAMES = 7.0, 68.0, 72.5  # percent: the first axis, the last, where names begin
 TOP, DOWN = 72, 220  # pixels: where axes begin, and how long they are at least
 LOWER = 30  # pixels by which every other axis is named below its neighbours: names are wide
 NONE = 52  # pixels from an axis' foot to the place of what has no value on it
