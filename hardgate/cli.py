@@ -531,7 +531,7 @@ def _print_comparison(found: Comparison, page: Path) -> None:
     console = Console(width=None if sys.stdout.isatty() else 120)
     table = Table(box=box.SIMPLE, pad_edge=False)
     numbers = (
-        *(f"clean {found.metric}", "attacked", "proven", "unequal"),
+        *(f"clean {found.metric}", "attacked", "proven", "unequal", "epsilon"),
         *("training", "passes", "answer"),
     )
     table.add_column("")
@@ -548,6 +548,7 @@ def _print_comparison(found: Comparison, page: Path) -> None:
             f"{row.robust.value:.3f}",
             f"{row.certified.value:.3f}" if row.certified else "-",
             f"{row.unequal.value:.3f}" if row.unequal else "-",
+            f"{row.epsilon.value:.3f}" if row.epsilon else "-",
             f"{row.seconds:.1f} s",
             str(row.passes),
             f"{row.microseconds:.3g} us",

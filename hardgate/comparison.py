@@ -1,12 +1,14 @@
 """Candidates side by side: what each is worth, what it costs, and which no other beats.
 
-Robustness is paid for in clean accuracy, in time to train and in time to answer, and what can be
-proven costs more of each. No single number ranks such candidates. What remains is Pareto's order: a
-candidate is on the frontier when no other is at least as good in everything and better in one.
+Robustness is paid for in clean accuracy, in time to train and in time to answer, what can be proven
+costs more of each, and so does privacy. No single number ranks such candidates. What remains is
+Pareto's order: a candidate is on the frontier when no other is at least as good in everything and
+better in one.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
@@ -67,6 +69,7 @@ class Compared(Record):
 
     name: Name
     experiment: str  # DVC's name of it
+    changes: tuple[str, ...] = ()  # the keys of training in which it differs from the model's own
     architecture: str
     recipe: str
     weights: PositiveInt  # how many numbers
@@ -78,6 +81,10 @@ class Compared(Record):
     robust: Measurement  # worst case over all attacks
     certified: Measurement | None  # accuracy, whatever the metric
     unequal: Measurement | None = None  # widest difference between groups in who is selected
+    epsilon: Measurement | None = None  # of training; without, nothing bounds what it told of a row
+    delta: Measurement | None = None  # the chance in which epsilon may not hold
+    membership: Measurement | None = None  # AUC of the attack that tells training rows apart best
+    named: Measurement | None = None  # most training rows that one names at 1 % false alarms
     findings: tuple[Finding, ...] = Field(min_length=1)  # as if there were no champion
 
     @property
@@ -94,11 +101,14 @@ class Compared(Record):
     def merits(self) -> tuple[float, ...]:
         """What is compared; more is better.
 
-        Nothing proven counts as zero; groups that nobody compared, as far apart as can be.
+        Nothing proven counts as zero; groups that nobody compared, as far apart as can be; training
+        that keeps no budget, as an epsilon without end. Two epsilons compare at one delta only, so
+        delta counts too. An attack that cannot tell training rows proves nothing, and counts not.
         """
         proven = self.certified.value if self.certified else 0.0
         unequal = self.unequal.value if self.unequal else 1.0
-        costs = (unequal, self.seconds, self.microseconds)
+        spent = (found.value if found else math.inf for found in (self.epsilon, self.delta))
+        costs = (unequal, *spent, self.seconds, self.microseconds)
         return (self.clean.value, self.robust.value, proven, *(-cost for cost in costs))
 
 

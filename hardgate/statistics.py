@@ -62,7 +62,9 @@ def difference(first: Measurement, second: Measurement) -> Measurement:
     """Measure how much larger the first of two independent shares is, by Newcombe's hybrid score.
 
     Newcombe, R. G. (1998), "Interval estimation for the difference between independent
-    proportions", his method 10: each end adds the squares of the two Wilson half intervals.
+    proportions", his method 10: each end adds the squares of the two half intervals. Zou and Donner
+    (2008), "Construction of confidence limits about effect measures", say why it holds for other
+    numbers than shares. Numbers from the same samples mostly rise together; it is then too wide.
     """
     value = first.value - second.value
     below = math.hypot(first.value - first.lower, second.upper - second.value)

@@ -54,6 +54,7 @@ from hardgate.records import (
     InputSpec,
     Measurement,
 )
+from hardgate.risks.privacy import membership
 from hardgate.supply_chain import inspecting
 from tasks import _experiments, _store
 
@@ -313,6 +314,7 @@ def _row(one: Measured, metric: Metric, microseconds: float) -> Compared:
     return Compared(
         name=one.entry.variation.name,
         experiment=one.entry.experiment,
+        changes=tuple(sorted(one.entry.variation.training)),
         architecture=candidate.architecture,
         recipe=candidate.recipe,
         weights=candidate.weights,
@@ -324,6 +326,10 @@ def _row(one: Measured, metric: Metric, microseconds: float) -> Compared:
         robust=one.found[measurements.robust(measurements.WORST_CASE, metric)],
         certified=one.found.get(measurements.CERTIFIED_ACCURACY),
         unequal=fairness.widest(one.found),
+        epsilon=one.found.get(measurements.EPSILON),
+        delta=one.found.get(measurements.DELTA),
+        membership=membership.strongest(one.found, "auc"),
+        named=membership.strongest(one.found, "tpr_at_1_percent"),
         findings=gates.decide(params.promotion.gates, one.found),
     )
 

@@ -3,8 +3,9 @@
 Read in this order: :mod:`run` (what a page is made of); :mod:`verdicts`, :mod:`figures`,
 :mod:`groups`, :mod:`reasons`, :mod:`prices`, :mod:`threats`, :mod:`sheets` and :mod:`reproduction`
 (what each part shows); :mod:`frontiers` (the page of a comparison); :mod:`words` (how it is said),
-:mod:`charts` (how it is drawn), :mod:`parts` (the shapes of both); :mod:`pages` and ``templates/``
-(how it is put together). :mod:`coverage` writes a page of the documentation instead.
+:mod:`charts` and :mod:`parallel` (how it is drawn), :mod:`parts` (the shapes of both); :mod:`pages`
+and ``templates/`` (how it is put together). :mod:`coverage` writes a page of the documentation
+instead.
 
 A page loads nothing from anywhere and runs no script, so that it can be mailed, archived and
 opened on a machine without network; a content security policy in it says so to the browser.

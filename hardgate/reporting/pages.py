@@ -67,6 +67,8 @@ def render_comparison(comparison: Comparison) -> str:
     return _fill(
         "comparison.html",
         comparison=comparison,
+        picture=frontiers.picture(comparison),
+        prices=frontiers.prices(comparison),
         panels=frontiers.panels(comparison),
         table=frontiers.table(comparison),
         decided=words.moment(comparison.compared_at),
@@ -74,12 +76,14 @@ def render_comparison(comparison: Comparison) -> str:
 
 
 def draw_frontier(comparison: Comparison) -> str:
-    """Draw the charts of that page as one SVG file of its own."""
+    """Draw the picture of that page as an SVG file of its own."""
+    drawn = frontiers.picture(comparison)
     return _fill(
         "frontier.svg",
-        panels=frontiers.panels(comparison),
+        picture=drawn,
+        title=f"{comparison.model}: candidates compared",
         width=frontiers.WIDTH,
-        height=frontiers.HEIGHT,
+        height=drawn.height if drawn else 0,
     )
 
 

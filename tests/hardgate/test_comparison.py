@@ -43,7 +43,11 @@ def candidate(name, clean, robust, certified=None, seconds=1.0, microseconds=1.0
         clean=statistics.exact(clean, 100),
         robust=statistics.exact(robust, 100),
         certified=proven,
-        unequal=statistics.exact(changed["unequal"], 100) if "unequal" in changed else None,
+        **{
+            name: statistics.exact(changed[name], 100)
+            for name in ("unequal", "epsilon", "delta", "membership")
+            if name in changed
+        },
         findings=changed.get("findings", (finding(Verdict.PASSED),)),
     )
 
@@ -53,10 +57,12 @@ BASE = {
     "robust": 0.5,
     "certified": 0.3,
     "unequal": 0.2,
+    "epsilon": 3.0,
+    "delta": 0.15,
     "seconds": 10.0,
     "microseconds": 5.0,
 }
-COSTS = ("unequal", "seconds", "microseconds")
+COSTS = ("unequal", "epsilon", "delta", "seconds", "microseconds")
 
 
 @pytest.mark.parametrize(
@@ -66,6 +72,8 @@ COSTS = ("unequal", "seconds", "microseconds")
         ("robust", 0.51),
         ("certified", 0.31),
         ("unequal", 0.1),
+        ("epsilon", 2.9),
+        ("delta", 0.14),
         ("seconds", 9.0),
         ("microseconds", 4.0),
     ],
@@ -103,6 +111,23 @@ def test_groups_that_were_not_compared_count_as_treated_as_differently_as_can_be
     plain = {key: value for key, value in BASE.items() if key != "unequal"}
     pair = [candidate("compared", **BASE), candidate("not-compared", **plain)]
     assert comparison.frontier(pair) == ("compared",)
+
+
+def test_training_without_a_budget_counts_as_having_told_everything():
+    spending = {key: value for key, value in BASE.items() if key not in ("epsilon", "delta")}
+    vast = BASE | {"epsilon": 1e9}
+    pair = [candidate("budgeted", **vast), candidate("without", **spending)]
+    assert comparison.frontier(pair) == ("budgeted",)
+    both = [candidate("one", **spending), candidate("other", **spending)]
+    assert comparison.frontier(both) == ("one", "other")
+
+
+def test_an_attack_that_tells_few_rows_makes_nobody_better():
+    pair = [
+        candidate("told", **BASE, membership=0.9),
+        candidate("untold", **BASE, membership=0.5),
+    ]
+    assert comparison.frontier(pair) == ("told", "untold")
 
 
 def test_the_frontier_begins_with_the_most_robust():

@@ -7,11 +7,14 @@ import os
 import signal
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from hardgate import measurements, statistics
 from hardgate.comparison import Comparison
+from hardgate.privacy import accounting
 from tasks import _comparing
 
 if TYPE_CHECKING:
@@ -96,6 +99,32 @@ def test_an_unknown_model_is_wrong_usage(project: Project, command) -> None:
     ended = command("compare", "tinny")
     assert ended.status == 2
     assert "did you mean tiny" in ended.err
+
+
+@pytest.mark.parametrize("private", [True, False])
+def test_a_row_has_the_epsilon_of_a_private_candidate_alone(grid: Project, private: bool) -> None:
+    entry = _comparing._entries("tiny", Path())[2][0]
+    found = {
+        measurements.clean("auc"): statistics.exact(0.9, 100),
+        measurements.robust(measurements.WORST_CASE, "auc"): statistics.exact(0.8, 100),
+        measurements.membership("lira", "auc"): statistics.exact(0.6, 100),
+        measurements.membership("lira", "tpr_at_1_percent"): statistics.exact(0.02, 100),
+    }
+    if private:
+        spent = accounting.Spent(noise=2.0, rate=0.1, steps=50, delta=1e-5)
+        found |= accounting.measured(spent, rows=100)
+    made = SimpleNamespace(architecture="mlp", recipe="pgd", weights=9, epochs=3, seconds=1.0)
+    data = SimpleNamespace(input=SimpleNamespace(classes=("0", "1")))
+    measured: Any = SimpleNamespace(entry=entry, candidate=made, dataset=data, found=found)
+    row = _comparing._row(measured, "auc", 2.0)
+    assert (row.epsilon, row.delta) == (
+        found.get(measurements.EPSILON),
+        found.get(measurements.DELTA),
+    )
+    assert (row.epsilon is not None) is private
+    assert row.changes == ("defense", "epochs")
+    assert row.membership is not None and row.membership.value == 0.6
+    assert row.named is not None and row.named.value == 0.02
 
 
 def test_a_second_comparison_waits_for_the_first(grid: Project, command) -> None:

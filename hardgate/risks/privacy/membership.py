@@ -17,14 +17,16 @@ rows, which none of them saw. A model that blunts its confidence gains nothing b
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hardgate.measurements import Membership
+from hardgate import measurements
+from hardgate.measurements import MEMBERSHIPS, Leak, Membership
+from hardgate.records import Measurement
 from hardgate.samples import Samples, as_floats
 from hardgate.shadows import Shadow
 from hardgate.subject import Subject
@@ -78,6 +80,16 @@ def watch(
     others = torch.stack([confidence(shadow.model, asked, subject) for shadow in shadows])
     count = len(samples)
     return Watched(target[:count], _fitted(target, others, count), saw)
+
+
+def strongest(measured: Mapping[str, Measurement], leak: Leak) -> Measurement | None:
+    """Give the most that any attack tells, or nothing if none was tried.
+
+    One number for a whole model, beside which candidates are shown.
+    """
+    names = (measurements.membership(attack, leak) for attack in MEMBERSHIPS)
+    found = [measured[name] for name in names if name in measured]
+    return max(found, key=lambda seen: seen.value, default=None)
 
 
 def confidence(model: nn.Module, samples: Samples, subject: Subject) -> Tensor:
