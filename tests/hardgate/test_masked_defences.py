@@ -237,3 +237,24 @@ def test_an_honest_network_keeps_what_a_strong_attack_leaves_and_proofs_promise(
 
 def test_an_undefended_network_is_not_called_masked() -> None:
     assert judged(trained()).verdict is Verdict.PASSED
+
+
+def nearest_centroid(scale: float) -> nn.Module:
+    """Honest, linear, and with logits as large as one likes."""
+    inputs, labels = (values[:-SAMPLES] for values in data())
+    centres = torch.stack([inputs[labels == label].mean(0).flatten() for label in range(4)])
+    linear = nn.Linear(64, 4)
+    with torch.no_grad():
+        linear.weight.copy_(2 * scale * centres)
+        linear.bias.copy_(-scale * centres.square().sum(1))
+    return nn.Sequential(nn.Flatten(), linear)
+
+
+@pytest.mark.parametrize(("scale", "verdict"), [(1, Verdict.PASSED), (10, Verdict.FAILED)])
+def test_logits_too_large_for_attacks_on_cross_entropy_are_refused_of_honest_models_too(
+    scale: float, verdict: Verdict
+) -> None:
+    model = nearest_centroid(scale)
+    left = attacked(LADDER[0], model).survives.float().mean()
+    assert left < 0.02 if verdict is Verdict.PASSED else left > 0.98  # the same decisions
+    assert judged(model).verdict is verdict
