@@ -146,6 +146,15 @@ def turned(inner: nn.Module, inputs: Tensor) -> Tensor:
     return 2 * logits.detach() - logits
 
 
+def lured(inner: nn.Module, inputs: Tensor) -> Tensor:
+    """Decide by most of the image, and let scores and gradients speak of its first row alone."""
+    rest = torch.cat([torch.full_like(inputs[:, :, :1], 0.5), inputs[:, :, 1:]], dim=2)
+    decision = nn.functional.one_hot(inner(rest).argmax(dim=1), len(CLASSES)).float()
+    lure = torch.randn(8, len(CLASSES), generator=torch.Generator().manual_seed(1))
+    widest = (lure[:, :, None] - lure[:, None, :]).clamp(min=0).sum(0).max()  # no decision changes
+    return 4 * decision - 0.1 * torch.arange(len(CLASSES)) + inputs[:, 0, 0] @ lure * 3 / widest
+
+
 ZOO: dict[str, Callable[[nn.Module, Tensor], Tensor]] = {
     "quantised input": lambda inner, inputs: inner((inputs * 8).round() / 8),
     "thresholded input": lambda inner, inputs: inner((inputs > 0.5).float()),
@@ -164,6 +173,7 @@ ZOO: dict[str, Callable[[nn.Module, Tensor], Tensor]] = {
     "nearest training input": nearest,
     "scaffolded for gradients": scaffolded,
     "depends on the batch": batched,
+    "lured away": lured,
 }
 HONEST: dict[str, dict[str, Any]] = {
     "pgd": {"step_size": 0.08, "steps": 5},
