@@ -25,8 +25,8 @@ SMALL_STEP = 0.01  # of the radius: short enough for a network's surface to be f
 WRONG_BY = 0.5  # of what the gradient promised; a kink on the way explains less
 ROUNDING = 1e-4  # of a margin, in single precision
 PARTNERS = 16  # others tried per input, until one is answered differently
-HALVINGS = 12  # of the way to that one: the change of decision is between points 1/4096 apart
-JUMP = 0.01  # of the whole fall, between these two; honest networks were seen to reach 0.0025
+HALVINGS = 16  # of the way to that one: the change of decision is between points 1/65536 apart
+JUMP = 0.01  # of the whole fall, between these two; honest networks were seen to reach 0.0013
 
 
 def loss_gradient(model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:

@@ -186,7 +186,7 @@ class Slope(nn.Module):
         return torch.stack([-height, height], dim=1)
 
 
-@pytest.mark.parametrize(("steep", "jumps"), [(1, False), (30, False), (60, True), (1e6, True)])
+@pytest.mark.parametrize(("steep", "jumps"), [(1, False), (500, False), (1000, True), (1e6, True)])
 def test_a_border_too_steep_to_be_seen_from_afar_is_a_jump(steep: float, jumps: bool) -> None:
     inputs = torch.stack([torch.zeros(1, 8, 8), torch.ones(1, 8, 8)]).repeat(20, 1, 1, 1)
     ball = region.build(Threat(norm="Linf", eps=0.1, access="white-box", queries=1), IMAGES)
