@@ -123,6 +123,7 @@ def measure(
             "gradient_misleads": case.map(
                 lambda rows, truth: masks.gradient_misleads(model, region, rows, truth)
             ),
+            "decision_jumps": _jumps(case),
             "loss_does_not_rise": _unmoved(case, iterated),
             "black_box_beats_white_box": _only_without_gradients(case, attacks, iterated),
             "one_step_beats_many": correct & _one_step(case) & iterated.survives,
@@ -148,6 +149,14 @@ def measure(
 
 def _correct(model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
     return robustness.answers(model, inputs).argmax(dim=1) == labels
+
+
+def _jumps(case: _Case) -> Tensor:
+    """Tell on which ways from input to input a decision changes without notice."""
+    generator = torch.Generator().manual_seed(case.seed)
+    return case.map(
+        lambda rows, _: masks.decision_jumps(case.model, case.region, rows, case.inputs, generator)
+    )
 
 
 def _unmoved(case: _Case, iterated: Outcome) -> Tensor:

@@ -125,6 +125,7 @@ Metric = Literal["accuracy", "auc", "balanced_accuracy", "ece", "brier", "log_lo
 Sign = Literal[
     "zero_gradient_share",  # share of inputs whose loss has no gradient at all
     "gradient_misleads",  # share of inputs where a small step does not do what its gradient says
+    "decision_jumps",  # share of inputs whose margin jumps where the decision changes
     "loss_does_not_rise",  # share of inputs whose loss is no higher after the attack
     "black_box_beats_white_box",  # share of inputs that only the attack without gradients flips
     "one_step_beats_many",  # share of inputs that one large step flips and the iterated attack not

@@ -30,6 +30,7 @@ METRICS = {
 SIGNS = {
     "zero_gradient_share": "inputs whose loss has no gradient at all",
     "gradient_misleads": "inputs where a small step does not do what its gradient says",
+    "decision_jumps": "inputs on whose way to another class the margin jumps at the border",
     "loss_does_not_rise": "inputs whose loss the attack does not raise",
     "black_box_beats_white_box": "inputs that only an attack without gradients flips",
     "one_step_beats_many": "inputs that one large step flips and many small ones do not",

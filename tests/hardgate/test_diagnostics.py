@@ -10,7 +10,7 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor, nn
 
-from hardgate import diagnostics, measurements, region
+from hardgate import diagnostics, masks, measurements, region
 from hardgate.attacks import Attack
 from hardgate.errors import ParamsError
 from hardgate.measurements import SIGNS, Sign
@@ -95,6 +95,15 @@ class Saturated(Wrapped):
         return logits
 
 
+class Plateaus(Wrapped):
+    """Scores its inputs honestly, and decides by something else."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        logits: Tensor = self.inner(inputs)
+        decision = nn.functional.one_hot(logits.argmax(dim=1), logits.shape[1]).float()
+        return 4 * decision + torch.sigmoid(logits)
+
+
 class Random(Wrapped):
     """Adds noise to its inputs, different every time."""
 
@@ -149,6 +158,7 @@ def test_an_honest_model_shows_no_sign(kind: str) -> None:
         (Cut, {"zero_gradient_share"}),
         (Saturated, {"zero_gradient_share"}),
         (Random, {"answers_differ"}),
+        (Plateaus, {"decision_jumps"}),
     ],
 )
 def test_a_planted_mask_is_flagged(mask: type[Wrapped], expected: set[Sign], kind: str) -> None:
@@ -162,6 +172,51 @@ def test_a_gradient_that_misleads_is_flagged(kind: str) -> None:
     assert {"loss_does_not_rise", "survives_unbounded"} <= found
     assert kind == "images" or "black_box_beats_white_box" in found  # 150 queries: few for images
     assert "zero_gradient_share" not in found
+
+
+class Slope(nn.Module):
+    """Two classes, and a border halfway that is ``steep`` times as steep as the whole way."""
+
+    def __init__(self, steep: float) -> None:
+        super().__init__()
+        self.steep = steep
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        height = (self.steep * (inputs.flatten(1).mean(dim=1) - 0.5)).clamp(-0.5, 0.5)
+        return torch.stack([-height, height], dim=1)
+
+
+@pytest.mark.parametrize(("steep", "jumps"), [(1, False), (500, False), (1000, True), (1e6, True)])
+def test_a_border_too_steep_to_be_seen_from_afar_is_a_jump(steep: float, jumps: bool) -> None:
+    inputs = torch.stack([torch.zeros(1, 8, 8), torch.ones(1, 8, 8)]).repeat(20, 1, 1, 1)
+    ball = region.build(Threat(norm="Linf", eps=0.1, access="white-box", queries=1), IMAGES)
+    found = masks.decision_jumps(Slope(steep), ball, inputs, inputs, torch.Generator())
+    assert found.tolist() == [jumps] * len(inputs)
+
+
+class Step(nn.Module):
+    """Decides by the sign of one column."""
+
+    def __init__(self, column: int) -> None:
+        super().__init__()
+        self.column = column
+
+    def forward(self, rows: Tensor) -> Tensor:
+        return torch.stack([rows[:, self.column], -rows[:, self.column]], dim=1).sign()
+
+
+def test_only_what_the_attacker_can_move_is_moved_towards_a_border() -> None:
+    threat = Threat(norm="Linf", eps=0.5, access="white-box", queries=1, columns={"c1": {}})
+    rows = torch.randn(50, 8, generator=torch.Generator().manual_seed(0))
+
+    def jumps(column: int) -> bool:
+        found = masks.decision_jumps(
+            Step(column), region.build(threat, TABLE), rows, rows, torch.Generator()
+        )
+        return bool(found.any())
+
+    assert jumps(1)
+    assert not jumps(0)
 
 
 def test_a_curve_that_rises_clearly_is_flagged() -> None:
