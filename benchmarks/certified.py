@@ -100,12 +100,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--recipe", default='{"recipe": "ibp", "kappa": 0, "stretch": 1.1}')
     parser.add_argument(
-        "--architecture", default='{"name": "small-cnn", "channels": 16, "hidden": 100}'
+        "--architecture",
+        default='{"name": "small-cnn", "channels": 16, "hidden": 100, "saturate": 0.4}',
     )
     parser.add_argument("--schedule", default='{"name": "cosine", "hold": 0.5}')
     parser.add_argument("--seconds", type=float, default=300.0, help="of training")
     parser.add_argument("--ramp", type=float, default=0.4, help="share of them in which eps grows")
-    parser.add_argument("--rate", type=float, default=0.0007)
+    parser.add_argument("--rate", type=float, default=0.0015)
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--averaging", type=float, default=0, help="the past's share per step")
     parser.add_argument("--shift", type=int, default=0, help="pixels")

@@ -73,7 +73,8 @@ def _known(layer: nn.Module) -> bool:
         case nn.GELU():
             return layer.approximate == "none"
         case nn.MaxPool2d():
-            return layer.padding == 0 and not layer.ceil_mode and layer.kernel_size == layer.stride
+            plain = layer.padding == 0 and layer.dilation == 1 and not layer.ceil_mode
+            return plain and layer.kernel_size == layer.stride
         case nn.LayerNorm():
             return len(layer.normalized_shape) == 1 and layer.bias is not None
         case _:

@@ -185,3 +185,10 @@ def test_asking_again_gives_the_same() -> None:
         known_answers.measure([attack("square")], images(4), threat()) for _ in range(2)
     )
     assert first == again
+
+
+def test_categories_that_a_threat_switches_are_not_looked_for_in_what_is_planted() -> None:
+    switching = threat(one_hot=[{"columns": ["north", "south"], "to": ["south"]}], switches=1)
+    search = attack("constrained-pgd")
+    found = known_answers.measure([search], TABLE, switching)
+    assert found == known_answers.measure([search], TABLE, threat())

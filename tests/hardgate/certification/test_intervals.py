@@ -162,6 +162,7 @@ def test_what_cannot_be_bounded_is_named() -> None:
         nn.Conv2d(1, 1, 3, padding="same"),
         nn.GELU(approximate="tanh"),
         nn.MaxPool2d(3, stride=2),
+        nn.MaxPool2d(2, dilation=2),
         nn.Tanh(),
         nn.LayerNorm(3, elementwise_affine=False),
     ],
