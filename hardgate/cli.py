@@ -418,7 +418,10 @@ def audit(
     model: Annotated[str | None, typer.Argument(metavar="[MODEL]")] = None,
     json: Json = False,
 ) -> None:
-    """Print the registry's audit, after its chain was found unbroken. --json exports it whole."""
+    """Print the registry's audit, after its chain was found unbroken. --json exports it whole.
+
+    Exit status: 0, or 3 when the chain is broken or no registry was set up here.
+    """
     with _project():
         from hardgate.server import control
 
@@ -471,13 +474,18 @@ def _print_measured(found: Measured) -> None:
     for heading in ("value", "95 % interval", "samples"):
         table.add_column(heading, justify="right")
     for name, seen in found.measurements.items():
-        interval = f"{seen.lower:.3g} to {seen.upper:.3g}"
-        table.add_row(name, f"{seen.value:.4g}", interval, f"{seen.samples:,}")
+        interval = f"{_number(seen.lower, 3)} to {_number(seen.upper, 3)}"
+        table.add_row(name, _number(seen.value, 4), interval, f"{seen.samples:,}")
     console.print(table)
     for remark in found.remarks:
         console.print(remark, highlight=False)
     if found.findings:
         _print_findings(console, found.findings)
+
+
+def _number(value: float, digits: int) -> str:
+    """Say a number in so many digits; counts and dates are said whole."""
+    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.{digits}g}"
 
 
 def _print_findings(console: Console, findings: Sequence[Finding]) -> None:
@@ -493,9 +501,9 @@ def _print_findings(console: Console, findings: Sequence[Finding]) -> None:
         table.add_row(
             finding.gate,
             finding.verdict.value,
-            f"{seen.value:.4g}" if seen else "-",
-            f"{seen.lower:.3g} to {seen.upper:.3g}" if seen else "-",
-            finding.condition,
+            _number(seen.value, 4) if seen else "-",
+            f"{_number(seen.lower, 3)} to {_number(seen.upper, 3)}" if seen else "-",
+            finding.condition.partition(" (")[0],  # why the bound is what it is stands below
             style=None if finding.verdict.value == "passed" else "red",
         )
     console.print(table)

@@ -288,15 +288,14 @@ class Run:
         return 0 if best is None else best.epoch
 
     def remark(self) -> str:
-        """Say how training goes and how long it will last."""
+        """Say how training goes."""
         latest = self.history[-1]
-        left = (self.params.epochs - latest.epoch) * latest.seconds
         seen = latest.evaluated
         robust = f", robust {seen.robust:.3f}" if seen and seen.robust is not None else ""
         proven = f", proven {seen.certified:.3f}" if seen and seen.certified is not None else ""
         clean = f", held-out {seen.clean:.3f}{robust}{proven}" if seen else ""
         loss = "" if latest.loss is None else f"loss {latest.loss:.4f}"
-        return f"{f'{loss}{clean}, '.lstrip(', ')}{left:.0f} s left"
+        return f"{loss}{clean}".lstrip(", ")
 
     def checkpoint(self, identity: str) -> Checkpoint:
         """Copy the state."""

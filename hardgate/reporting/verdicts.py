@@ -72,7 +72,7 @@ def drilled(run: Run) -> str:
     if drill is None:
         return (
             "Whether these gates refuse what they should was not tried on this machine: run "
-            "hardgate drill gates."
+            "hardgate drill gates, whole."
         )
     when = words.moment(drill.drilled_at)
     said = f"Drilled on {when}: {drill}, a score of {100 * drill.score:.0f} %."
