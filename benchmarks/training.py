@@ -40,7 +40,7 @@ GOALS = {60: 0.83, 300: 0.9281, 600: 0.9396}  # seconds of two cores, robust acc
 POINTS = 6  # of each curve
 ON_THE_WAY = 200  # images
 CHOSEN_ON = 1000  # test images that judge no result
-QUICK, FEW = 20.0, 50  # seconds of training per recipe, images
+QUICK, FEW = 15.0, 30  # seconds of training per recipe, images
 
 NETWORK = {"name": "small-cnn", "channels": 16, "hidden": 100}
 # Wong, Rice and Kolter (2020), arXiv:2001.03994, and their code for MNIST.
