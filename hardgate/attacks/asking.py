@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar
 
 import torch
 from pydantic import PositiveInt
@@ -18,6 +18,7 @@ from hardgate.threat import Threat
 STANDS = -1  # in place of a query: the input never fell
 ROWS = 256  # images at once on a processor: more are no faster, and leave its cache
 ROWS_CUDA = 8192
+SHRINK_EVERY = 20  # queries
 
 
 @dataclass(frozen=True)
@@ -28,14 +29,47 @@ class Searched:
     fell_at: Tensor  # (n,), int64
 
 
-class Search(Protocol):
-    """One search on a batch of images, whose best and queries it holds when it has run."""
+class Search(ABC):
+    """One search on a batch of images, whose best and queries it holds when it has run.
 
-    worst: Tensor
-    fell_at: Tensor
+    ``alongside`` names the tensors of a search that have a row for each image still searched.
+    """
 
+    alongside: ClassVar[tuple[str, ...]]
+
+    def __init__(
+        self, model: nn.Module, clean: Tensor, labels: Tensor, generator: torch.Generator
+    ) -> None:
+        self.model, self.generator = model, generator
+        self.worst, self.fell_at = clean.clone(), torch.full_like(labels, STANDS)
+        self.rows = torch.arange(len(clean), device=clean.device)  # those still searched
+        self.clean, self.labels = clean, labels
+
+    @abstractmethod
     def run(self, queries: int) -> None:
         """Spend ``queries`` per image, fewer on images that fall."""
+
+    @abstractmethod
+    def best(self) -> Tensor:
+        """Give the worst image found so far of each that is still searched."""
+
+    def shrink(self) -> None:
+        """Let images that fell leave the search."""
+        self.keep()
+        left = self.fell_at[self.rows] == STANDS
+        if left.all():
+            return
+        for name in ("rows", "clean", "labels", *self.alongside):
+            setattr(self, name, getattr(self, name)[left])
+
+    def keep(self) -> None:
+        """Remember the best of each image that is still searched."""
+        self.worst[self.rows] = self.best()
+
+    def draw(self, count: int) -> Tensor:
+        """Draw ``count`` numbers in [0, 1] for each image that is still searched."""
+        size, device = (len(self.rows), count), self.generator.device
+        return torch.rand(size, generator=self.generator, device=device).to(self.clean.device)
 
 
 class Asking(OnImages):

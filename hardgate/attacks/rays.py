@@ -16,13 +16,12 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from hardgate.attacks.asking import STANDS, Asking
+from hardgate.attacks.asking import SHRINK_EVERY, STANDS, Asking, Search
 from hardgate.records import Norm
 from hardgate.region import Region
 from hardgate.threat import Access
 
 PRECISION = 1e-3  # of the pixel range, the paper's tolerance of the halving
-SHRINK_EVERY = 20  # queries
 
 
 class RayS(Asking):
@@ -41,20 +40,30 @@ class RayS(Asking):
         clean: Tensor,
         labels: Tensor,
         region: Region,
-        generator: torch.Generator,  # noqa: ARG002  nothing is drawn
+        generator: torch.Generator,
     ) -> _Search:
         """Begin a search on one batch."""
-        return _Search(model, clean, labels, region.eps)
+        return _Search(model, clean, labels, region.eps, generator)
 
 
-class _Search:
+class _Search(Search):
     """One search on a batch of images; every image is at a block, or a halving, of its own."""
 
-    def __init__(self, model: nn.Module, clean: Tensor, labels: Tensor, eps: float) -> None:
-        self.model, self.eps = model, eps
-        self.worst, self.fell_at = clean.clone(), torch.full_like(labels, STANDS)
-        self.rows = torch.arange(len(clean), device=clean.device)  # those still searched
-        self.clean, self.labels = clean, labels
+    alongside = (
+        *("signs", "trial", "radius", "low", "high"),
+        *("halving", "level", "block", "first"),
+    )
+
+    def __init__(
+        self,
+        model: nn.Module,
+        clean: Tensor,
+        labels: Tensor,
+        eps: float,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__(model, clean, labels, generator)
+        self.eps = eps
         self.signs = torch.ones_like(clean).flatten(1)  # of the best ray
         self.trial = self.signs.clone()
         self.radius = clean.new_ones(len(clean))  # where the best ray is wrong; 1 crosses the box
@@ -68,10 +77,10 @@ class _Search:
         for asked in range(1, queries + 1):
             self._ask(asked)
             if asked % SHRINK_EVERY == 0:
-                self._shrink()
+                self.shrink()
                 if len(self.rows) == 0:
                     return
-        self._keep()
+        self.keep()
 
     def _ask(self, asked: int) -> None:
         """Ask each image once: whether a new ray beats the best, or how soon it is wrong."""
@@ -110,15 +119,6 @@ class _Search:
         moved = self.clean.flatten(1) + signs * radius.unsqueeze(1)
         return moved.clamp_(0, 1).view_as(self.clean)
 
-    def _shrink(self) -> None:
-        """Let images that fell leave the search."""
-        self._keep()
-        left = self.fell_at[self.rows] == STANDS
-        if left.all():
-            return
-        names = ("rows", "clean", "labels", "signs", "trial", "radius", "low", "high")
-        for name in (*names, "halving", "level", "block", "first"):
-            setattr(self, name, getattr(self, name)[left])
-
-    def _keep(self) -> None:
-        self.worst[self.rows] = self._at(self.signs, self.radius.clamp(max=self.eps))
+    def best(self) -> Tensor:
+        """Give the images on their best rays, no further than the ball reaches."""
+        return self._at(self.signs, self.radius.clamp(max=self.eps))

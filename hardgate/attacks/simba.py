@@ -19,14 +19,13 @@ import torch
 from torch import Tensor, nn
 
 from hardgate.attacks.ascent import margin
-from hardgate.attacks.asking import STANDS, Asking
+from hardgate.attacks.asking import SHRINK_EVERY, STANDS, Asking, Search
 from hardgate.records import Norm
 from hardgate.region import Region
 from hardgate.threat import Access
 
 FIRST, LAST = 0.5, 0.05  # steps, of the radius
 WAVES = 0.4  # per query: each is tried once or twice, and more than once where it can be
-SHRINK_EVERY = 20  # queries
 
 
 class SimBA(Asking):
@@ -51,8 +50,10 @@ class SimBA(Asking):
         return _Search(model, clean, labels, region.eps, generator)
 
 
-class _Search:
+class _Search(Search):
     """One search on a batch of images; every image follows a wave of its own."""
+
+    alongside = ("moved", "margin", "tried", "sign", "turned", "order")
 
     def __init__(
         self,
@@ -62,10 +63,8 @@ class _Search:
         eps: float,
         generator: torch.Generator,
     ) -> None:
-        self.model, self.eps, self.generator = model, eps, generator
-        self.worst, self.fell_at = clean.clone(), torch.full_like(labels, STANDS)
-        self.rows = torch.arange(len(clean), device=clean.device)  # those still searched
-        self.clean, self.labels = clean, labels
+        super().__init__(model, clean, labels, generator)
+        self.eps = eps
         self.moved = torch.zeros_like(clean)
         self.margin = margin(model(clean), labels)
         self.tried = torch.full_like(labels, -1)  # the number of the wave, in an order of its own
@@ -75,20 +74,20 @@ class _Search:
     def run(self, queries: int) -> None:
         """Spend ``queries`` per image, fewer on images that fall."""
         waves = _waves(self.clean, max(1, round(WAVES * queries)))
-        self.order = self._draw(len(waves)).argsort(dim=1)
+        self.order = self.draw(len(waves)).argsort(dim=1)
         for asked in range(2, queries + 1):  # the clean image was the first
             self._ask(waves, asked, FIRST * (LAST / FIRST) ** (asked / queries))
             if asked % SHRINK_EVERY == 0:
-                self._shrink()
+                self.shrink()
                 if len(self.rows) == 0:
                     return
-        self._keep()
+        self.keep()
 
     def _ask(self, waves: Tensor, asked: int, step: float) -> None:
         """Ask each image once: along a new wave, or back along the one that did not help."""
         fresh = self.turned
         self.tried = self.tried + fresh.long()
-        self.sign = torch.where(fresh, self._draw(1).squeeze(1).sub(0.5).sign(), -self.sign)
+        self.sign = torch.where(fresh, self.draw(1).squeeze(1).sub(0.5).sign(), -self.sign)
         wave = self.order.gather(1, (self.tried % len(waves)).unsqueeze(1)).squeeze(1)
         along = (step * self.eps * self.sign).view(-1, 1, 1, 1) * waves[wave]
         moved = self.moved + along
@@ -103,23 +102,9 @@ class _Search:
         self.margin = torch.minimum(margins, self.margin)
         self.turned = better | ~fresh
 
-    def _draw(self, count: int) -> Tensor:
-        """Draw ``count`` numbers in [0, 1] for each image."""
-        size, device = (len(self.rows), count), self.generator.device
-        return torch.rand(size, generator=self.generator, device=device).to(self.clean)
-
-    def _shrink(self) -> None:
-        """Let images that fell leave the search."""
-        self._keep()
-        left = self.fell_at[self.rows] == STANDS
-        if left.all():
-            return
-        names = ("rows", "clean", "labels", "moved", "margin")
-        for name in (*names, "tried", "sign", "turned", "order"):
-            setattr(self, name, getattr(self, name)[left])
-
-    def _keep(self) -> None:
-        self.worst[self.rows] = self.clean + self.moved
+    def best(self) -> Tensor:
+        """Give each image with what was added to it."""
+        return self.clean + self.moved
 
 
 def _waves(images: Tensor, count: int) -> Tensor:

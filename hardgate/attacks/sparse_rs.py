@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from hardgate.attacks.ascent import margin
-from hardgate.attacks.asking import STANDS, Asking
+from hardgate.attacks.asking import SHRINK_EVERY, Asking, Search
 from hardgate.balls import pixels
 from hardgate.records import Norm
 from hardgate.region import Region
@@ -26,7 +26,6 @@ from hardgate.threat import Access
 SHARE = 0.3  # of the chosen pixels in the first trades, the paper's alpha
 SMALLER = {0: 2, 50: 4, 200: 5, 500: 6, 1000: 8, 2000: 10, 4000: 12, 6000: 15, 8000: 20}
 SMALLER_OF = 10_000  # queries, from which on the share is so many times smaller
-SHRINK_EVERY = 20  # queries
 NEGLIGIBLE = 1e-5  # of a pixel's change: what rounding leaves of the radius
 
 
@@ -52,8 +51,10 @@ class SparseRS(Asking):
         return _Search(model, clean, labels, region, generator)
 
 
-class _Search:
+class _Search(Search):
     """One search on a batch of images: an order of pixels each, of which the first are painted."""
+
+    alongside = ("colours", "order", "image", "chosen", "margin")
 
     def __init__(
         self,
@@ -63,12 +64,10 @@ class _Search:
         region: Region,
         generator: torch.Generator,
     ) -> None:
-        self.model, self.generator, self.region = model, generator, region
-        self.worst, self.fell_at = clean.clone(), torch.full_like(labels, STANDS)
-        self.rows = torch.arange(len(clean), device=clean.device)  # those still searched
-        self.clean, self.labels = clean, labels
+        super().__init__(model, clean, labels, generator)
+        self.region = region
         self.colours = self._corners(clean)
-        self.order = self._random(len(clean), clean[0, 0].numel()).argsort(dim=1)
+        self.order = self.draw(clean[0, 0].numel()).argsort(dim=1)
         self.image, self.chosen = self._paint(self.order, self.colours)
         self.margin = margin(model(self.image), labels)
         self.asked = 1
@@ -78,11 +77,11 @@ class _Search:
         """Spend ``queries`` per image, one of which is spent, fewer on images that fall."""
         for step in range(queries - 1):
             if step % SHRINK_EVERY == 0:
-                self._shrink()
+                self.shrink()
                 if len(self.rows) == 0:
                     return
             self._try(_share(step, queries))
-        self._keep()
+        self.keep()
 
     def _try(self, share: float) -> None:
         """Trade some pixels, and keep the trade where the margin shrinks."""
@@ -106,7 +105,7 @@ class _Search:
         inside = places < self.chosen.unsqueeze(1)
         most = min(int(self.chosen.max()), self.order.shape[1] - int(self.chosen.max()))
         count = min(max(1, round(share * float(self.chosen.float().mean()))), max(1, most))
-        keys = self._random(*self.order.shape)
+        keys = self.draw(self.order.shape[1])
         out = (keys + inside).topk(count, dim=1).indices  # places of chosen pixels come first
         into = (keys - inside.float()).topk(count, dim=1).indices
         leaving, brought = self.order.gather(1, out), self.order.gather(1, into)
@@ -130,27 +129,13 @@ class _Search:
         image = torch.where(weight == 1, colours, self.clean + weight * change)
         return image.clamp_(0, 1), (paid > 0).sum(dim=1)
 
-    def _shrink(self) -> None:
-        """Let images that are misclassified leave the search."""
-        self._keep()
-        left = self.margin >= 0
-        if left.all():
-            return
-        for name in ("rows", "clean", "labels", "colours", "order", "image", "chosen", "margin"):
-            setattr(self, name, getattr(self, name)[left])
-
-    def _keep(self) -> None:
-        self.worst[self.rows] = self.image
+    def best(self) -> Tensor:
+        """Give the images as they are painted."""
+        return self.image
 
     def _corners(self, like: Tensor) -> Tensor:
         drawn = torch.randint(2, like.shape, generator=self.generator, device=self.generator.device)
         return drawn.to(like)
-
-    def _random(self, rows: int, columns: int) -> Tensor:
-        where = self.generator.device
-        return torch.rand(rows, columns, generator=self.generator, device=where).to(
-            self.clean.device
-        )
 
 
 def _share(step: int, queries: int) -> float:

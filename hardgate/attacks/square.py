@@ -20,7 +20,7 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from hardgate.attacks.ascent import frozen, margin
-from hardgate.attacks.asking import ROWS, ROWS_CUDA, STANDS, Searched
+from hardgate.attacks.asking import ROWS, ROWS_CUDA, SHRINK_EVERY, STANDS, Searched
 from hardgate.attacks.on_images import OnImages
 from hardgate.errors import ParamsError
 from hardgate.records import InputSpec, Norm
@@ -30,7 +30,6 @@ from hardgate.threat import Access, Threat
 SHARE = 0.8  # of the pixels in the first square, the paper's p
 HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)  # of HALVINGS_OF queries
 HALVINGS_OF = 10_000
-SHRINK_EVERY = 20  # queries
 
 
 class Square(OnImages):
