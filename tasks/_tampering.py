@@ -33,10 +33,12 @@ from hardgate.server import services
 from tasks import _history, _registry, _store, _versions
 
 Refused = tuple[str, ...]
+Weights = dict[str, torch.Tensor]
 Again = Callable[[], Refused]
 Tamper = Callable[[str, Again], Refused]
 
 MANAGER = Caller("manager", frozenset({APPROVER}))
+BETTER = {"value": 0.99, "lower": 0.98, "upper": 1.0}
 LESSONS = 1500  # steps in which a scaffold is taught
 
 
@@ -61,8 +63,7 @@ def edited_measurement(model: str, again: Again) -> Refused:
     """Write up what survived the attacks."""
 
     def better(record: Any) -> None:
-        found = record["measurements"]["robust/worst_case/auc"]
-        found |= {"value": 0.99, "lower": 0.98, "upper": 1.0}
+        record["measurements"]["robust/worst_case/auc"] |= BETTER
 
     _forge(model, "evaluation", better)
     return again()
@@ -96,7 +97,7 @@ def measurement_not_a_number(model: str, again: Again) -> Refused:
 
 def swapped_weights(model: str, again: Again) -> Refused:
     """Put other weights in the place of those that were measured."""
-    _rewrite(model, lambda weights: {name: value + 0.01 for name, value in weights.items()})
+    _rewrite(model, _others)
     _history.remember("training", model)
     _keep_measured(model)
     return again()
@@ -104,7 +105,7 @@ def swapped_weights(model: str, again: Again) -> Refused:
 
 def swapped_weights_and_record(model: str, again: Again) -> Refused:
     """Put other weights there, and let the record of training speak of them."""
-    _rewrite(model, lambda weights: {name: value + 0.01 for name, value in weights.items()})
+    _rewrite(model, _others)
     _sign_off(model)
     _keep_measured(model)
     return again()
@@ -112,7 +113,7 @@ def swapped_weights_and_record(model: str, again: Again) -> Refused:
 
 def swapped_chain(model: str, again: Again) -> Refused:
     """Put other weights there, and let every record after them speak of those."""
-    _rewrite(model, lambda weights: {name: value + 0.01 for name, value in weights.items()})
+    _rewrite(model, _others)
     _sign_off(model)
     made_from = _store.digest(_store.candidate(model))
     for stage in ("explanation", "evaluation"):
@@ -175,9 +176,11 @@ class _Runs:
         return os.system, ("true",)
 
 
-def _rewrite(
-    model: str, change: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]
-) -> None:
+def _others(weights: Weights) -> Weights:
+    return {name: value + 0.01 for name, value in weights.items()}
+
+
+def _rewrite(model: str, change: Callable[[Weights], Weights]) -> None:
     """Change the weights, and the digest beside them."""
     folder = _store.candidate(model).directory
     weights = safetensors.torch.load((folder / candidates.WEIGHTS).read_bytes())
@@ -230,8 +233,7 @@ def edited_evidence(model: str, _again: Again) -> Refused:
     """Write one measurement up in what was signed, and spell all of it as signing does."""
     envelope = json.loads(_evidence(model))
     statement_ = json.loads(base64.b64decode(envelope["payload"]))
-    found = statement_["predicate"]["measurements"]["robust/worst_case/auc"]
-    found |= {"value": 0.99, "lower": 0.98, "upper": 1.0}
+    statement_["predicate"]["measurements"]["robust/worst_case/auc"] |= BETTER
     envelope["payload"] = base64.b64encode(provenance.canonical_json(statement_)).decode()
     return _approve(model, evidence=provenance.canonical_json(envelope) + b"\n")
 
