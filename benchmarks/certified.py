@@ -98,16 +98,16 @@ def under_pgd(model: nn.Module, around: Region, images: Tensor, labels: Tensor) 
 def main() -> None:
     """Train, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--recipe", default='{"recipe": "ibp", "kappa": 0, "stretch": 1.1}')
-    parser.add_argument(
-        "--architecture",
-        default='{"name": "small-cnn", "channels": 16, "hidden": 100, "saturate": 0.4}',
-    )
-    parser.add_argument("--schedule", default='{"name": "cosine", "hold": 0.5}')
+    usual = clocked.BOUNDED
+    parser.add_argument("--recipe", default=usual.defense.model_dump_json())
+    parser.add_argument("--architecture", default=usual.architecture.model_dump_json())
+    parser.add_argument("--schedule", default=usual.schedule.model_dump_json())
     parser.add_argument("--seconds", type=float, default=300.0, help="of training")
-    parser.add_argument("--ramp", type=float, default=0.4, help="share of them in which eps grows")
-    parser.add_argument("--rate", type=float, default=0.0015)
-    parser.add_argument("--batch-size", type=int, default=128)
+    parser.add_argument(
+        "--ramp", type=float, default=usual.ramp, help="share of them in which eps grows"
+    )
+    parser.add_argument("--rate", type=float, default=usual.optimiser.rate)
+    parser.add_argument("--batch-size", type=int, default=usual.batch_size)
     parser.add_argument("--averaging", type=float, default=0, help="the past's share per step")
     parser.add_argument("--shift", type=int, default=0, help="pixels")
     parser.add_argument("--attacked", type=int, default=1000, help="test images under PGD")
@@ -121,7 +121,7 @@ def main() -> None:
         {
             "architecture": json.loads(options.architecture),
             "defense": json.loads(options.recipe),
-            "optimiser": {"name": "adam", "rate": options.rate, "clip": 10.0},
+            "optimiser": usual.optimiser.model_dump() | {"rate": options.rate},
             "schedule": json.loads(options.schedule),
             "batch_size": options.batch_size,
             "ramp": options.ramp,
