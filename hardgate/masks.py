@@ -97,9 +97,8 @@ def decision_jumps(
         width /= 2
         here = torch.where(at(here + width)[1], here + width, here)
     jump = at(here)[0] - at(here + width)[0]
-    usual = fall[
-        crossing
-    ].median()  # between two inputs near the border the fall is next to nothing
+    # Between two inputs near the border the fall is next to nothing.
+    usual = fall[crossing].median()
     return crossing & ~(jump <= JUMP * fall.clamp(min=usual))
 
 
